@@ -1,0 +1,121 @@
+"""What is built has everything in it, and no test is passed over in silence."""
+
+from __future__ import annotations
+
+import ast
+import email
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+import inlive_banner
+
+ROOT = Path(__file__).resolve().parent.parent
+TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"), key=str)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, as it would be published."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return email.message_from_bytes(wheel.read(name))
+
+
+def test_wheel_holds_each_file_of_the_package(wheel: zipfile.ZipFile) -> None:
+    """Templates, static files, migrations, the marker for types: whatever lies in the package."""
+    package = ROOT / "inlive_banner"
+    files = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
+    expected = {name for name in files if "__pycache__" not in name}
+
+    missing = expected - set(wheel.namelist())
+
+    assert not missing
+    for kind in ("py.typed", "migrations/0001_initial.py", "banner.js", "banner.css", "banner.html", "logs.html"):
+        assert any(name.endswith(kind) for name in expected), f"{kind} isn't in the package itself"
+
+
+def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
+    """The demo, the tests and what tools leave behind stay at home."""
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+
+    assert tops == {"inlive_banner", f"django_inlive_banner-{inlive_banner.__version__}.dist-info"}
+    assert not [name for name in wheel.namelist() if "__pycache__" in name]
+
+
+def test_wheel_has_the_version_of_the_package(metadata: Message) -> None:
+    assert metadata["Version"] == inlive_banner.__version__
+
+
+def test_wheel_asks_for_the_server_only_as_an_extra(metadata: Message) -> None:
+    """A site that shows banners and reads logs needs no ASGI server."""
+    needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = {re.split(r"[<>=\[ ]", line)[0] for line in needed}
+
+    assert names == {"django", "msgspec", "requests", "sseclient-py"}
+
+
+def test_package_is_imported_without_django() -> None:
+    """`inlive_banner.__version__` can be asked for anywhere."""
+    script = "import sys, inlive_banner; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False)
+
+    assert done.returncode == 0
+
+
+def test_dependency_has_its_reason_beside_it() -> None:
+    """One line of comment on why each is there; sets of them that are included explain themselves."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)
+    groups = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
+    dependencies = {entry for group in groups for entry in group if isinstance(entry, str)}
+
+    explained = set(re.findall(r'^ *"([^"]+)", +# \w', text, re.MULTILINE))
+
+    assert dependencies <= explained
+
+
+@pytest.mark.parametrize("path", TEST_MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_class_of_tests_is_named_so_that_pytest_finds_it(path: Path) -> None:
+    """pytest passes over a plain class called `SomethingTests`, and says nothing."""
+    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    with_tests = [
+        node.name
+        for node in classes
+        if any(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in node.body)
+    ]
+
+    assert not [name for name in with_tests if not name.startswith("Test")]
+
+
+def test_module_of_tests_is_named_so_that_pytest_finds_it() -> None:
+    """Only `test_….py` is collected: no other module may have tests."""
+    others = [path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
+
+    overlooked = [
+        path.name
+        for path in others
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+    assert not overlooked
