@@ -1,0 +1,90 @@
+"""Every error that the package raises on purpose.
+
+Each class also subclasses the builtin that a caller would expect, and says in its message what was wrong,
+the offending value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "InliveBannerError",
+    "InvalidBannerError",
+    "InvalidEnvelopeError",
+    "InvalidTokenError",
+    "LogBusyError",
+    "LogError",
+    "LogOwnedError",
+    "LogUnavailableError",
+    "SourceError",
+    "SourceRefusedError",
+    "SourceUnavailableError",
+]
+
+
+class InliveBannerError(Exception):
+    """The root of all errors of this package."""
+
+
+class ConfigurationError(InliveBannerError, ValueError):
+    """A setting is missing or can't be used. The message names the setting and shows a value that works."""
+
+
+class InvalidBannerError(InliveBannerError, ValueError):
+    """An argument of a banner can't be used. The message names the argument and says what to write instead."""
+
+    def __init__(self, message: str, *, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+        """The argument at fault, by its name in the template tag."""
+
+
+class InvalidEnvelopeError(InliveBannerError, ValueError):
+    """A message from outside isn't what the wire protocol asks for."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        """The JSON field at fault, or "" where the whole body is."""
+
+
+class InvalidTokenError(InliveBannerError, PermissionError):
+    """A token or ticket is forged, expired, or made for another stream or purpose."""
+
+
+class LogError(InliveBannerError, OSError):
+    """The root of the durable log's errors."""
+
+
+class LogUnavailableError(LogError):
+    """The log can't be opened, read or written now; nothing of the failed append was stored."""
+
+
+class LogOwnedError(LogError):
+    """Another process owns the log's file."""
+
+
+class LogBusyError(LogUnavailableError):
+    """The log is at its size limit or its queue is full: try again later; nothing was stored."""
+
+
+class SourceError(InliveBannerError, ConnectionError):
+    """The root of the worker's errors in talking to the channel."""
+
+
+class SourceUnavailableError(SourceError):
+    """The channel can't be reached or broke off. Worth trying again."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long the channel asks to wait before; 0 where it doesn't say."""
+
+
+class SourceRefusedError(SourceError):
+    """The channel answered that this worker may not read the stream. Trying again won't help."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status of the refusal."""

@@ -1,0 +1,32 @@
+"""The rights that the channel checks, and the shape of what checks them; `signing` is the one that ships.
+
+Free of Django, so that the channel can be given any signer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+__all__ = ["Ticket", "TokenSigner"]
+
+
+class Ticket(NamedTuple):
+    """A right to read a stream."""
+
+    expires_at: float
+    """Unix seconds. The stream that was opened with the ticket ends then."""
+    silent: bool
+    """True for a service (the worker): it reads, and isn't counted or announced as a viewer."""
+
+
+class TokenSigner(Protocol):
+    """Makes and checks what lets a client publish or read. Stateless: any node, any restart."""
+
+    def make_publish_token(self, stream_id: int, user_id: str) -> str:
+        """A token for one user of one stream, of characters that survive an unencoded query string."""
+
+    def read_publish_token(self, stream_id: int, token: str) -> str:
+        """The user id that the token was made for, "" for a page token. Raises `InvalidTokenError`."""
+
+    def read_ticket(self, stream_id: int, ticket: str) -> Ticket:
+        """The right that a reader's ticket gives. Raises `InvalidTokenError`."""
