@@ -1,0 +1,27 @@
+"""The durable log behind the channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, Log, Start
+from inlive_banner.channel.logs.sqlite import SqliteLog
+from inlive_banner.exceptions import ConfigurationError
+
+__all__ = ["Appended", "Bounds", "Draft", "Entry", "Log", "SqliteLog", "Start", "make_log"]
+
+_SQLITE = "sqlite:///"
+
+
+def make_log(url: str, *, max_bytes: int, retention_seconds: float) -> Log:
+    """The log that a URL names, not opened yet. Raises `ConfigurationError`.
+
+    `sqlite:///relative/path` is relative to the working directory; `sqlite:////absolute/path` has four slashes.
+    """
+    if url.startswith(_SQLITE) and url.removeprefix(_SQLITE) not in ("", ":memory:"):
+        path = Path(url.removeprefix(_SQLITE)).resolve()  # the lock must be the same one by whatever link
+        return SqliteLog(path, max_bytes=max_bytes, retention_seconds=retention_seconds)
+    raise ConfigurationError(
+        f"The channel's log is {url!r}, which isn't a log's address. Use sqlite:///relative/path or "
+        "sqlite:////absolute/path."
+    )

@@ -1,0 +1,112 @@
+"""`GET /subscribe/<stream_id>`: an event stream, from its init to whichever side ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from inlive_banner.channel.frames import encode_notice
+from inlive_banner.channel.request import Request
+from inlive_banner.channel.response import RefusedError
+from inlive_banner.channel.subscriber import Subscriber
+from inlive_banner.channel.types import Receive, Send
+from inlive_banner.exceptions import InvalidTokenError
+
+if TYPE_CHECKING:
+    from inlive_banner.channel.stream import Stream
+    from inlive_banner.tokens import Ticket
+
+__all__ = ["subscribe"]
+
+RETRY_MS = (1000, 3000)
+"""The pause before a client reconnects, drawn at random so that a restart doesn't bring all back at one instant."""
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+    (b"content-encoding", b"identity"),  # compressing middleware would hold events back
+]
+
+
+async def subscribe(
+    stream: Stream, request: Request, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Serve one event stream until the client hangs up, its ticket ends, or the server does. Raises `RefusedError`."""
+    if stream.hub.closing:
+        raise RefusedError(503, "The channel is restarting. Try again soon.", retry_after_seconds=1)
+    ticket = _read_ticket(stream, request)
+    start = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *headers]}
+    if request.method == "HEAD":
+        await send(start)
+        await send({"type": "http.response.body", "body": b""})
+        return
+    subscriber = Subscriber(
+        stream,
+        send,
+        user_id=str(uuid.uuid4()),
+        reader=stream.config.public or ticket is not None,
+        silent=ticket is not None and ticket.silent,
+    )
+    init = _begin(subscriber, request)
+    try:
+        await send(start)
+        await send({"type": "http.response.body", "body": init, "more_body": True})
+        del start, init  # an open stream keeps what its coroutine names
+        stream.add(subscriber)
+        if ticket is not None:
+            subscriber.end_at(ticket.expires_at - time.time())
+        subscriber.run()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except asyncio.CancelledError:
+        if not subscriber.ended:
+            raise
+        # Ended by our side: not a cancellation but the way to wake this coroutine. The response ends whole.
+        task = asyncio.current_task()
+        if task is not None and task.uncancel() > 0:
+            raise  # somebody else has cancelled it as well
+        stream.remove(subscriber)
+        await subscriber.settle()
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        stream.remove(subscriber)
+
+
+def _read_ticket(stream: Stream, request: Request) -> Ticket | None:
+    text = request.query_parameter(b"ticket")
+    if text is None:
+        text = request.bearer
+        if not text:
+            return None
+    # An empty ticket is an invalid one: whoever sent it meant to read.
+    try:
+        return stream.hub.config.signer.read_ticket(stream.stream_id, text)
+    except InvalidTokenError as error:
+        raise RefusedError(401, str(error)) from error
+
+
+def _begin(subscriber: Subscriber, request: Request) -> bytes:
+    """Place a new subscriber, and make its first event. No await in between: the two belong together."""
+    stream = subscriber.stream
+    # The header is the newer one: a reconnecting browser keeps its old URL.
+    last_event_id = request.last_event_id or request.query_parameter(b"last_event_id")
+    message: dict[str, Any] = {
+        "token": stream.hub.config.signer.make_publish_token(stream.stream_id, subscriber.user_id),
+        "user_id": subscriber.user_id,
+        "viewer_count": stream.viewer_count_for(subscriber),
+    }
+    position = None
+    if subscriber.reader:
+        bounds = stream.bounds
+        if last_event_id:
+            begin = bounds.start_after(last_event_id)
+            subscriber.start_at(begin.seq)
+            message["recovered"] = begin.recovered
+        message["head"] = str(bounds.event_id(bounds.head))
+        position = bounds.event_id(subscriber.seq)
+    init = encode_notice(stream.stream_id, "init", message, to_user_id=subscriber.user_id, position=position)
+    return b"retry: %d\n%b" % (random.randint(*RETRY_MS), init)  # noqa: S311  (spreads load, guards nothing)
