@@ -1,0 +1,157 @@
+"""Exactly once: rows, counts and position in one transaction.
+
+Whatever dies, the transaction is there whole or not at all, so the position always says what is stored. Delivery
+before it may repeat: what the position covers and what is stored already is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
+from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.tail.inserting import insert_rows
+from inlive_banner.tail.records import Record, Row
+
+__all__ = ["Report", "Sink"]
+
+_IDS_PER_QUERY = 500
+"""SQLite before 3.32 takes 999 variables in a statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one committed batch came to. Every record of it is counted in exactly one of the first four."""
+
+    inserted: int
+    """New rows."""
+    duplicates: int
+    """Records that were stored already, or that the position already covered."""
+    passed_over: int
+    """Events of the log that aren't interactions."""
+    malformed: int
+    """Events that look like a banner's and can't be read as one."""
+    lost: int
+    """Numbers that were missing between the position and these records."""
+    position: str
+    """The stream's position after it, `<epoch>-<seq>`, or "0"."""
+
+
+class Sink:
+    """Writes the records of one stream. Any number of sinks, in any processes, may write the same stream."""
+
+    def __init__(self, stream_id: int, *, using: str = DEFAULT_DB_ALIAS) -> None:
+        self.stream_id = stream_id
+        self._using = using
+        self._positions = Position.objects.using(using)
+
+    def position(self) -> str:
+        """The last event id that is recorded, "0" where nothing is yet. Makes the stream's row where there is none.
+
+        Must not be called in a transaction. Raises Django's database errors.
+        """
+        return self._positions.get_or_create(stream_id=self.stream_id)[0].last_event_id
+
+    def record(self, records: Sequence[Record]) -> Report:
+        """Store what is new of the records, which are in the order of the log, and move the position. Commits.
+
+        Raises Django's database errors; then nothing of the batch is stored, or all of it, where the connection
+        was lost during the commit. In both cases the same call can simply be made again.
+        """
+        self.position()  # makes the row, so that the transaction can begin by locking it
+        with transaction.atomic(using=self._using, durable=True):
+            return self._record(records)
+
+    def disconnect(self) -> None:
+        """Give up the calling thread's connection, which may be broken; the next call opens another."""
+        connections[self._using].close()
+
+    def _record(self, records: Sequence[Record]) -> Report:
+        mine = self._positions.filter(stream_id=self.stream_id)
+        # The first statement writes: it takes the lock at which a second sink waits, on PostgreSQL and SQLite alike.
+        # (SELECT FOR UPDATE does nothing on SQLite, and a transaction there that reads first and writes later fails
+        # at once with "database is locked", whatever its timeout.)
+        mine.update(updated_at=timezone.now())
+        before = parse_event_id(mine.values_list("last_event_id", flat=True).get())
+        fresh, after, lost = _after_position(records, before)
+        rows = self._new_rows(fresh)
+        insert_rows(connections[self._using], self.stream_id, rows)
+        self._count(rows)
+        malformed = sum(record.malformed for record in fresh)
+        position = str(after or FROM_OLDEST)
+        mine.update(
+            last_event_id=position,
+            updated_at=timezone.now(),
+            lost_events=F("lost_events") + lost,
+            malformed_events=F("malformed_events") + malformed,
+        )
+        with_row = sum(record.row is not None for record in fresh)
+        return Report(
+            inserted=len(rows),
+            duplicates=len(records) - len(fresh) + with_row - len(rows),
+            passed_over=len(fresh) - with_row - malformed,
+            malformed=malformed,
+            lost=lost,
+            position=position,
+        )
+
+    def _new_rows(self, records: Iterable[Record]) -> list[Row]:
+        rows: dict[str, Row] = {}
+        for record in records:
+            if record.row is not None:
+                rows.setdefault(record.row.publish_id, record.row)
+        # order_by(): to give the model's order, SQLite would walk all rows of the stream for every batch.
+        # Asked for, not left to ignore_conflicts: on SQLite that also swallows rows that break any other constraint.
+        stored = Interaction.objects.using(self._using).filter(stream_id=self.stream_id).order_by()
+        for publish_ids in _batched(list(rows), _IDS_PER_QUERY):
+            for publish_id in stored.filter(publish_id__in=publish_ids).values_list("publish_id", flat=True):
+                del rows[publish_id]
+        return list(rows.values())
+
+    def _count(self, rows: Iterable[Row]) -> None:
+        counts = Counter((row.action, _quarter(row.received_at), row.name) for row in rows)
+        rollups = Rollup.objects.using(self._using)
+        # Update, then insert what wasn't there: nobody comes in between, for the position is locked.
+        missing = [
+            Rollup(stream_id=self.stream_id, action=action, quarter=quarter, name=name, count=count)
+            for (action, quarter, name), count in counts.items()
+            if not rollups.filter(stream_id=self.stream_id, action=action, quarter=quarter, name=name).update(
+                count=F("count") + count
+            )
+        ]
+        rollups.bulk_create(missing)
+
+
+def _after_position(records: Iterable[Record], position: EventId | None) -> tuple[list[Record], EventId | None, int]:
+    """What the position doesn't cover, the position after it, and how many numbers were left out in between.
+
+    Numbers are compared within one epoch only. In a new one nothing is covered: there, publish ids tell what is
+    stored. Records without an id (a server without our additions) leave the position where it is.
+    """
+    fresh: list[Record] = []
+    lost = 0
+    for record in records:
+        event_id = record.event_id
+        if event_id is not None:
+            if position is not None and event_id.epoch == position.epoch:
+                if event_id.seq <= position.seq:
+                    continue
+                lost += event_id.seq - position.seq - 1
+            position = event_id
+        fresh.append(record)
+    return fresh, position, lost
+
+
+def _quarter(time: datetime) -> datetime:
+    return time.replace(minute=time.minute - time.minute % 15, second=0, microsecond=0)
+
+
+def _batched(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,285 @@
+"""Exactly once, on real databases."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, connections
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inlive_banner.envelope import EventId
+from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.tail.records import Record
+from inlive_banner.tail.sink import Report, Sink
+from tests.tail.making import EPOCH, NOW, make_record
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+
+OTHER_EPOCH = "fedcba9876543210"
+
+
+@pytest.fixture
+def sink(database_alias: str) -> Sink:
+    return Sink(15, using=database_alias)
+
+
+def stored_ids(alias: str, stream_id: int = 15) -> list[str]:
+    """The publish ids of the stream's rows, oldest first."""
+    rows = Interaction.objects.using(alias).filter(stream_id=stream_id).order_by("pk")
+    return list(rows.values_list("publish_id", flat=True))
+
+
+def assert_counts_are_those_of_the_rows(alias: str) -> None:
+    def quarter(time: datetime) -> datetime:
+        return datetime.fromtimestamp(time.timestamp() // 900 * 900, UTC)
+
+    rows = Interaction.objects.using(alias).values_list("stream_id", "name", "action", "received_at")
+    counted = Counter((stream, name, action, quarter(time)) for stream, name, action, time in rows)
+    rollups = Rollup.objects.using(alias).values_list("stream_id", "name", "action", "quarter", "count")
+    assert {tuple(key): count for *key, count in rollups} == counted
+
+
+def test_record_stores_rows_counts_and_position(sink: Sink, database_alias: str) -> None:
+    report = sink.record([make_record(1), make_record(2, name="other")])
+
+    assert report == Report(inserted=2, duplicates=0, passed_over=0, malformed=0, lost=0, position=f"{EPOCH}-2")
+    first = Interaction.objects.using(database_alias).order_by("pk").values().first()
+    assert first is not None
+    assert first.pop("id")
+    assert first == {"stream_id": 15, **make_record(1).row._asdict()}
+    assert sink.position() == f"{EPOCH}-2"
+    assert_counts_are_those_of_the_rows(database_alias)
+
+
+def test_position_before_anything_is_recorded_is_from_the_oldest(sink: Sink) -> None:
+    assert sink.position() == "0"
+
+
+def test_record_keeps_the_order_of_the_log(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(seq) for seq in range(1, 700)])
+
+    assert stored_ids(database_alias) == [make_record(seq).row.publish_id for seq in range(1, 700)]
+
+
+def test_record_delivered_again_changes_nothing(sink: Sink, database_alias: str) -> None:
+    batch = [make_record(1), Record(EventId(EPOCH, 2), malformed=True), make_record(3)]
+    sink.record(batch)
+
+    report = sink.record(batch)
+
+    assert report == Report(inserted=0, duplicates=3, passed_over=0, malformed=0, lost=0, position=f"{EPOCH}-3")
+    assert len(stored_ids(database_alias)) == 2
+    assert Position.objects.using(database_alias).get().malformed_events == 1
+    assert_counts_are_those_of_the_rows(database_alias)
+
+
+def test_record_with_a_repeat_inside_the_batch_stores_it_once(sink: Sink, database_alias: str) -> None:
+    report = sink.record([make_record(1), make_record(1), make_record(2, publish_id=make_record(1).row.publish_id)])
+
+    assert (report.inserted, report.duplicates) == (1, 2)
+    assert len(stored_ids(database_alias)) == 1
+    assert_counts_are_those_of_the_rows(database_alias)
+
+
+def test_record_in_a_new_epoch_stores_only_what_isnt_stored(sink: Sink, database_alias: str) -> None:
+    """The log was lost and filled again from the publishers' retries, or restored from a backup."""
+    sink.record([make_record(1), make_record(2), make_record(3)])
+    again = make_record(1, epoch=OTHER_EPOCH, publish_id=make_record(3).row.publish_id)
+
+    report = sink.record([again, make_record(2, epoch=OTHER_EPOCH)])
+
+    assert (report.inserted, report.duplicates, report.lost) == (1, 1, 0)
+    assert sink.position() == f"{OTHER_EPOCH}-2"
+    assert len(stored_ids(database_alias)) == 4
+    assert_counts_are_those_of_the_rows(database_alias)
+
+
+def test_record_after_a_hole_counts_what_is_lost_once(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(1)])
+
+    assert sink.record([make_record(5), make_record(7)]).lost == 4
+    assert sink.record([make_record(5), make_record(7)]).lost == 0
+    assert Position.objects.using(database_alias).get().lost_events == 4
+
+
+def test_record_from_the_oldest_of_a_trimmed_log_has_lost_nothing(sink: Sink) -> None:
+    assert sink.record([make_record(1000)]).lost == 0
+
+
+def test_record_of_what_isnt_an_interaction_moves_the_position(sink: Sink, database_alias: str) -> None:
+    report = sink.record([Record(EventId(EPOCH, 1)), Record(EventId(EPOCH, 2), malformed=True)])
+
+    assert (report.passed_over, report.malformed, report.position) == (1, 1, f"{EPOCH}-2")
+    assert stored_ids(database_alias) == []
+
+
+def test_record_without_event_ids_leaves_the_position_and_stores_once(sink: Sink, database_alias: str) -> None:
+    """A server without our additions: only the publish id tells what is stored."""
+    records = [make_record(seq)._replace(event_id=None) for seq in (1, 2)]
+    sink.record(records)
+
+    assert sink.record(records).duplicates == 2
+    assert sink.position() == "0"
+    assert len(stored_ids(database_alias)) == 2
+
+
+def test_record_of_one_publish_id_on_two_streams_stores_both(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(1)])
+    Sink(16, using=database_alias).record([make_record(1)])
+
+    assert len(stored_ids(database_alias, 15)) == len(stored_ids(database_alias, 16)) == 1
+
+
+def test_record_counts_each_quarter_hour_name_and_action(sink: Sink, database_alias: str) -> None:
+    times = [NOW + timedelta(minutes=minutes) for minutes in range(0, 60, 7)]
+    fields = itertools.product(times, ("a", "b"), ("click", "view"))
+    batch = [
+        make_record(seq, received_at=time, name=name, action=action)
+        for seq, (time, name, action) in enumerate(fields, start=1)
+    ]
+    for start in range(0, len(batch), 5):
+        sink.record(batch[start : start + 5])
+
+    assert_counts_are_those_of_the_rows(database_alias)
+    assert Rollup.objects.using(database_alias).count() > 12
+
+
+class Crash(BaseException):
+    """Not an Exception, so that nobody catches it by accident."""
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_record_that_dies_at_any_statement_leaves_nothing(sink: Sink, database_alias: str, nth: int) -> None:
+    sink.record([make_record(1)])
+    batch = [make_record(2), Record(EventId(EPOCH, 3), malformed=True), make_record(9, name="other")]
+    statements = itertools.count(1)
+
+    def die_at_nth(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
+        if next(statements) == nth:
+            raise Crash(sql)
+        return execute(sql, params, many, context)
+
+    with connections[database_alias].execute_wrapper(die_at_nth), pytest.raises(Crash):
+        sink.record(batch)
+
+    assert stored_ids(database_alias) == [make_record(1).row.publish_id]
+    position = Position.objects.using(database_alias).get()
+    assert (position.last_event_id, position.lost_events, position.malformed_events) == (f"{EPOCH}-1", 0, 0)
+    assert_counts_are_those_of_the_rows(database_alias)
+    assert sink.record(batch).inserted == 2
+
+
+def test_record_of_a_row_that_the_database_refuses_raises_and_stores_nothing(sink: Sink, database_alias: str) -> None:
+    """It must not be swallowed as if it were a duplicate."""
+    broken = make_record(2, received_at=None)
+
+    with pytest.raises(DatabaseError):
+        sink.record([make_record(1), broken])
+
+    assert stored_ids(database_alias) == []
+    assert sink.position() == "0"
+
+
+def test_record_begins_its_transaction_by_writing(sink: Sink, database_alias: str) -> None:
+    """On SQLite a transaction that reads first fails at once where another one has written meanwhile."""
+    sink.position()
+    with CaptureQueriesContext(connections[database_alias]) as queries:
+        sink.record([make_record(1)])
+
+    statements = [query["sql"] for query in queries if not query["sql"].startswith("SET")]
+    begin = statements.index("BEGIN")
+    assert statements[begin + 1].startswith("UPDATE")
+
+
+def test_record_finds_stored_ids_by_their_index() -> None:
+    """However long the log is; ordered as the model is, SQLite would read all rows of the stream."""
+    with CaptureQueriesContext(connection) as queries:
+        Sink(15).record([make_record(1), make_record(2)])
+    (lookup,) = [query["sql"] for query in queries if "publish_id" in query["sql"] and "IN (" in query["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {lookup}")
+        plan = str(cursor.fetchall())
+
+    assert "publish_id=?" in plan
+
+
+def test_record_by_two_sinks_at_once_stores_each_once(database_alias: str) -> None:
+    """Two workers on one stream, each with all of it, in batches of their own size."""
+    records = [make_record(seq) for seq in range(1, 201)]
+    both = threading.Barrier(2)
+    errors: list[BaseException] = []
+
+    def work(size: int) -> None:
+        try:
+            sink = Sink(15, using=database_alias)
+            both.wait(timeout=10)
+            for start in range(0, len(records), size):
+                sink.record(records[start : start + size])
+        except BaseException as error:  # noqa: BLE001  (shown by the assertion)
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(size,)) for size in (3, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert errors == []
+    assert sorted(stored_ids(database_alias)) == sorted(record.row.publish_id for record in records)
+    assert Sink(15, using=database_alias).position() == f"{EPOCH}-200"
+    assert Position.objects.using(database_alias).get().lost_events == 0
+    assert_counts_are_those_of_the_rows(database_alias)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[Sequence[Record], list[Sequence[Record]]]:
+    """A log, and batches that deliver all of it in order, with repeats from anywhere before."""
+    length = draw(st.integers(1, 30))
+    names = draw(st.lists(st.sampled_from("ab"), min_size=length, max_size=length))
+    publish_numbers = draw(st.lists(st.integers(1, 20), min_size=length, max_size=length))
+    log = [
+        make_record(
+            seq,
+            publish_id=f"publish-{number}",
+            name=name,
+            received_at=NOW + timedelta(minutes=5 * seq),
+        )
+        for seq, (name, number) in enumerate(zip(names, publish_numbers, strict=True), start=1)
+    ]
+    batches, done = [], 0
+    while done < length:
+        start = draw(st.integers(0, done))
+        done = draw(st.integers(done, length)) if start < done else draw(st.integers(done + 1, length))
+        batches.append(log[start:done])
+    return log, batches
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deliveries())
+def test_record_of_any_redelivery_stores_each_publish_id_once(
+    database_alias: str, delivered: tuple[Sequence[Record], list[Sequence[Record]]]
+) -> None:
+    log, batches = delivered
+    for model in (Interaction, Rollup, Position):
+        model.objects.using(database_alias).all().delete()
+    sink = Sink(15, using=database_alias)
+
+    reports = [sink.record(batch) for batch in batches]
+
+    expected = list(dict.fromkeys(record.row.publish_id for record in log if record.row))
+    assert stored_ids(database_alias) == expected
+    assert sum(report.inserted for report in reports) == len(expected)
+    assert sum(report.inserted + report.duplicates for report in reports) == sum(map(len, batches))
+    assert sink.position() == f"{EPOCH}-{len(log)}"
+    assert Position.objects.using(database_alias).get().lost_events == 0
+    assert_counts_are_those_of_the_rows(database_alias)
