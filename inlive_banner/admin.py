@@ -1,0 +1,231 @@
+"""The record in the admin: to read, never to change. Nothing here costs more with a larger table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.formats import date_format
+from django.utils.functional import cached_property
+from django.utils.timezone import is_aware, localtime
+from django.utils.translation import gettext_lazy as _
+
+from inlive_banner.conf import settings
+from inlive_banner.envelope import parse_stream_id
+from inlive_banner.models import Interaction, Position, Rollup
+
+__all__ = ["InteractionAdmin", "PositionAdmin", "RollupAdmin"]
+
+if TYPE_CHECKING:  # generic only to type checkers
+    _ModelAdmin = admin.ModelAdmin[Any]
+
+    class _Paginator(Paginator[Any]):
+        object_list: Any
+
+else:
+    _ModelAdmin = admin.ModelAdmin
+    _Paginator = Paginator
+
+LISTED_ROWS = 10_000
+"""Rows that a list pages through. Counting and skipping further would cost more than anybody reads."""
+
+SEARCHED_ROWS = 100_000
+"""Newest rows that a filter without an index looks at: some tens of milliseconds, however large the table."""
+
+NAMED_ROLLUPS = 1_000
+"""Newest counts whose banners and actions the filters offer."""
+
+
+class BoundedPaginator(_Paginator):
+    """Counts no further than `LISTED_ROWS`."""
+
+    @cached_property
+    def count(self) -> int:
+        """Rows that the list pages through: all, or the newest `LISTED_ROWS`."""
+        rows: QuerySet[Any] = self.object_list
+        return rows.order_by()[:LISTED_ROWS].count()
+
+
+class StreamFilter(admin.SimpleListFilter):
+    """By stream: by index."""
+
+    title = _("stream")
+    parameter_name = "stream"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The recorded streams."""
+        return [(f"{pk}", f"{pk}") for pk in Position.objects.order_by("pk").values_list("pk", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Rows of the chosen stream; none where the address names no stream."""
+        value = self.value()
+        if value is None:
+            return queryset
+        stream_id = parse_stream_id(value)
+        return queryset.none() if stream_id is None else queryset.filter(stream_id=stream_id)
+
+
+class _RecentFilter(admin.SimpleListFilter):
+    """By the value of a field, among the newest rows; offers the values of the newest counts."""
+
+    parameter_name: str
+    """The field's name."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        newest = Rollup.objects.order_by("-pk").values_list(self.parameter_name, flat=True)[:NAMED_ROLLUPS]
+        return [(value, value) for value in sorted({*newest} - {""})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset if value is None else _newest(queryset).filter(**{self.parameter_name: value})
+
+
+class BannerFilter(_RecentFilter):
+    """By banner."""
+
+    title = _("banner")
+    parameter_name = "name"
+
+
+class ActionFilter(_RecentFilter):
+    """By action."""
+
+    title = _("action")
+    parameter_name = "action"
+
+
+class ReadOnlyAdmin(_ModelAdmin):
+    """Rows that only the worker writes: nobody adds, changes or deletes one here."""
+
+    actions = None
+    list_filter: ClassVar[tuple[type[admin.SimpleListFilter], ...]] = (StreamFilter,)
+    list_per_page = 100
+    list_max_show_all = 0
+    ordering = ("-pk",)
+    paginator = BoundedPaginator
+    show_facets = admin.ShowFacets.NEVER  # a facet is a count over the whole table
+    show_full_result_count = False
+    sortable_by = ()  # any other order than the primary key's would sort the whole table
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """No."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """No."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """No."""
+        return False
+
+    @admin.display(description=_("stream"))
+    def stream(self, row: Any) -> str:
+        """The stream's id as text, since a number might get thousands separators."""
+        return f"{row.stream_id}"
+
+
+@admin.register(Interaction)
+class InteractionAdmin(ReadOnlyAdmin):
+    """The log's rows, newest first, with a *Live* page beside the list."""
+
+    list_display = ("received", "name", "action", "user_id", "page", "stream")
+    list_filter: ClassVar = (StreamFilter, BannerFilter, ActionFilter)
+    fields = (
+        "received",
+        "visited",
+        "name",
+        "action",
+        "user_id",
+        "author_id",
+        "page",
+        "stream",
+        "publish_id",
+        "event_id",
+    )
+    search_fields = ("publish_id", "user_id", "author_id", "event_id")
+    search_help_text = _(
+        "Finds a publish id of any age, and beginnings of user and author ids and event ids among the newest 100,000 "
+        "interactions. The list ends after 10,000."
+    )
+
+    @admin.display(description=_("received"))
+    def received(self, row: Interaction) -> str:
+        """The channel's clock."""
+        return _to_the_second(row.received_at)
+
+    @admin.display(description=_("visitor's time"))
+    def visited(self, row: Interaction) -> str:
+        """The visitor's own clock; "-" where the message says nothing usable."""
+        return _to_the_second(row.visitor_time) if row.visitor_time else "-"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look a publish id up by its index; else look for beginnings of ids among the newest rows."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        streams = list(Position.objects.values_list("pk", flat=True))
+        published = queryset.filter(stream_id__in=streams, publish_id=term)
+        if published.exists():
+            return published, False
+        begins = Q(user_id__startswith=term) | Q(author_id__startswith=term) | Q(event_id__startswith=term)
+        return _newest(queryset).filter(begins), False
+
+    def get_urls(self) -> list[URLPattern]:
+        """The list's addresses, and `live/` beside it."""
+        live = path("live/", self.admin_site.admin_view(self.live), name="inlive_banner_interaction_live")
+        return [live, *super().get_urls()]
+
+    def live(self, request: HttpRequest) -> TemplateResponse:
+        """The live log inside the admin. `?stream=` picks a stream."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        streams = list(settings.streams)
+        wanted = request.GET.get("stream")
+        stream_id = streams[0] if wanted is None else parse_stream_id(wanted)
+        if stream_id not in streams:
+            raise Http404(_("This site has no such stream."))
+        request.current_app = self.admin_site.name
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Live"),
+            "opts": self.opts,
+            "streams": streams,
+            "stream_id": stream_id,
+        }
+        return TemplateResponse(request, "admin/inlive_banner/interaction/live.html", context)
+
+
+@admin.register(Position)
+class PositionAdmin(ReadOnlyAdmin):
+    """How far each stream is recorded, and what was lost on the way."""
+
+    list_display = ("stream", "last_event_id", "updated_at", "lost_events", "malformed_events")
+    list_filter: ClassVar = ()
+
+
+@admin.register(Rollup)
+class RollupAdmin(ReadOnlyAdmin):
+    """The counts by quarter hour."""
+
+    list_display = ("quarter", "name", "action", "count", "stream")
+
+
+def _to_the_second(time: datetime) -> str:
+    """In the current time zone. Django's own formats end at the minute, and several clicks share one."""
+    local = localtime(time) if is_aware(time) else time
+    return f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S}"
+
+
+def _newest(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    newest = Interaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return queryset.filter(pk__gt=newest - SEARCHED_ROWS)

@@ -1,0 +1,110 @@
+"""The log as a page shows it: its newest rows and total, and the position from which it goes on live."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from inlive_banner.conf import settings
+from inlive_banner.models import CLICK, Interaction, Position
+
+__all__ = ["PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
+
+PAGE_ROWS = 50
+"""Rows on one page of the log."""
+
+_ROW_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_MAX_ROW_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of the log."""
+
+    publish_id: str
+    """Tells the page's script which rows it already has."""
+    user_id: str
+    action: str
+    name: str
+    """The banner's name."""
+    page: str
+    """The path of the page the banner stood on, or ""."""
+    time: datetime
+    """When the visitor did it, by the visitor's own clock; the channel's where that one says nothing usable."""
+
+    @property
+    def other_action(self) -> str:
+        """The action where it isn't a click, else "": the line then names it."""
+        return "" if self.action == CLICK else self.action
+
+    @property
+    def iso_time(self) -> str:
+        """The time as HTML's `datetime` takes it: UTC, milliseconds."""
+        # Without USE_TZ the time is naive and means TIME_ZONE, which Django makes the process's own.
+        return self.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveLog:
+    """The context of `inlive_banner/logs.html`: what one moment of the database says about a stream."""
+
+    stream_id: str
+    """Decimal text, as on the wire."""
+    channel_url: str
+    """Where the page's script subscribes, without a trailing slash."""
+    last_event_id: str
+    """The position that lines and total were read at: what comes after it, comes live."""
+    ticket: str
+    """The reader's right to subscribe."""
+    clicks: int
+    """All recorded clicks up to the position."""
+    lines: tuple[LogLine, ...]
+    """Newest first."""
+    older_than: int | None
+    """The row that the next older page ends before; None where the oldest line is shown."""
+    is_newest: bool
+    """False for a page of older rows, which stands still."""
+
+
+def read_live_log(stream_id: int, *, before: int | None = None) -> LiveLog:
+    """Read a stream's newest lines, or those older than the row `before`. Two queries, both by index.
+
+    The caller has made sure that the reader may read: the result carries a ticket.
+    """
+    snapshot = Position.objects.snapshot(stream_id)
+    # Rows up to newest_id are the snapshot's, so a batch that is recorded meanwhile isn't shown twice: it
+    # comes live, after the snapshot's position.
+    rows = Interaction.objects.filter(stream_id=stream_id, pk__lte=snapshot.newest_id).order_by("-pk")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: PAGE_ROWS + 1])
+    shown = found[:PAGE_ROWS]
+    return LiveLog(
+        stream_id=str(stream_id),
+        channel_url=settings.channel_url,
+        last_event_id=snapshot.last_event_id,
+        ticket=settings.signer.make_ticket(stream_id),
+        clicks=snapshot.clicks,
+        lines=tuple(_line(row) for row in shown),
+        older_than=shown[-1].pk if len(found) > PAGE_ROWS else None,
+        is_newest=before is None,
+    )
+
+
+def parse_before(text: str | None) -> int | None:
+    """Read `?before=`; None for anything that can't be a row's number, which then shows the newest."""
+    if text is None or not _ROW_ID.fullmatch(text) or int(text) > _MAX_ROW_ID:
+        return None
+    return int(text)
+
+
+def _line(row: Interaction) -> LogLine:
+    return LogLine(
+        publish_id=row.publish_id,
+        user_id=row.user_id,
+        action=row.action,
+        name=row.name,
+        page=row.page,
+        time=row.visitor_time or row.received_at,
+    )

@@ -1,0 +1,3 @@
+"""The addresses of a site that includes none of ours."""
+
+urlpatterns: list[object] = []

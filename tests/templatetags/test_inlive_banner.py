@@ -1,0 +1,452 @@
+"""`{% load inlive_banner %}`."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.template import Context, Engine, TemplateSyntaxError
+from django.test import RequestFactory, override_settings
+from django.utils.safestring import mark_safe
+
+from inlive_banner.conf import settings as app_settings
+from inlive_banner.exceptions import ConfigurationError
+from inlive_banner.models import Interaction, Position
+from tests.configured import configured
+from tests.nonce import LazyNonce
+from tests.rows import make_interaction
+
+
+class Elements(HTMLParser):
+    """Every start tag of a page, with its attributes as a browser reads them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        assert len({name for name, _ in attrs}) == len(attrs), f"an attribute twice: {attrs}"
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+    def one(self, tag):
+        (attributes,) = self.all(tag)
+        return attributes
+
+
+def compiled(template, templates=None):
+    """A page of a site that has further templates by name."""
+    loaders = [
+        ("django.template.loaders.locmem.Loader", templates or {}),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    libraries = {
+        "inlive_banner": "inlive_banner.templatetags.inlive_banner",
+        "i18n": "django.templatetags.i18n",
+        "l10n": "django.templatetags.l10n",
+        "static": "django.templatetags.static",
+    }
+    engine = Engine(loaders=loaders, libraries=libraries)
+    return engine.from_string("{% load inlive_banner %}" + template)
+
+
+def render(template, values=None, *, templates=None, autoescape=True):
+    """Render as a site's page would be."""
+    return compiled(template, templates).render(Context(values or {}, autoescape=autoescape))
+
+
+def request_of(user, path="/"):
+    request = RequestFactory().get(path)
+    request.user = user
+    return request
+
+
+# The banner
+
+
+def test_banner_is_a_link_with_what_its_script_needs():
+    link = Elements(render('{% inlive_banner name="sale" href="/sale/" text="Sale" css_class="wide tall" %}')).one("a")
+
+    token = link.pop("data-inlive-token")
+    assert app_settings.signer.read_publish_token(15, token) == ""
+    assert link == {
+        "class": "inlive-banner wide tall",
+        "href": "/sale/",
+        "target": "_blank",
+        "rel": "noopener",
+        "data-inlive-banner": "sale",
+        "data-inlive-stream": "15",
+        "data-inlive-widget-key": "test-widget-key",
+        "data-inlive-channel": "/channel",
+    }
+
+
+def test_banner_without_a_target_opens_in_the_same_tab_and_keeps_its_rel():
+    link = Elements(render('{% inlive_banner target="" %}')).one("a")
+
+    assert "target" not in link
+    assert link["rel"] == "noopener"
+
+
+def test_banner_with_an_image_shows_it_instead_of_text():
+    html = render('{% inlive_banner image="/sale.png" alt="Sale" %}')
+
+    assert Elements(html).one("img") == {"src": "/sale.png", "alt": "Sale"}
+    assert "<span>" not in html
+
+
+@pytest.mark.parametrize("wrapper", ["{}", "{{% autoescape off %}}{}{{% endautoescape %}}"])
+@pytest.mark.parametrize("argument", ["name", "text", "css_class", "target", "href", "alt"])
+def test_banner_escapes_every_argument(argument, wrapper):
+    """Also where the page around has switched escaping off."""
+    evil = "x\"'><script>alert(1)</script>&amp;"
+    image = 'image="/x.png" ' if argument == "alt" else ""
+
+    html = render(wrapper.format(f"{{% inlive_banner {image}{argument}=evil %}}"), {"evil": evil})
+
+    assert len(Elements(html).all("script")) == 1  # our own, by src
+    assert evil not in html
+    shown = {**Elements(html).one("a"), **(Elements(html).one("img") if image else {})}
+    if argument != "text":
+        assert any(value and evil in value for value in shown.values())
+
+
+def test_banner_escapes_attributes_that_claim_to_be_safe():
+    html = render("{% inlive_banner name=evil %}", {"evil": mark_safe('x" onclick="alert(1)')})
+
+    assert "onclick" not in Elements(html).one("a")
+    assert Elements(html).one("a")["data-inlive-banner"] == 'x" onclick="alert(1)'
+
+
+@pytest.mark.parametrize("autoescape", [True, False])
+def test_banner_of_a_large_stream_number_has_no_thousands_separators(autoescape):
+    with configured(STREAM_ID=1234567), override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="en"):
+        html = render("{% inlive_banner %}", autoescape=autoescape)
+
+    assert Elements(html).one("a")["data-inlive-stream"] == "1234567"
+
+
+def test_banner_with_a_dangerous_address_is_a_template_error_and_never_rendered():
+    with pytest.raises(TemplateSyntaxError, match=r"inlive_banner.*href is 'javascript:x'.*https"):
+        render("{% inlive_banner href=address %}", {"address": "javascript:x"})
+
+
+def test_banner_with_an_unknown_argument_is_a_template_error():
+    with pytest.raises(TemplateSyntaxError, match="'link'"):
+        render('{% inlive_banner link="/" %}')
+
+
+def test_banner_without_a_stream_says_which_setting_is_missing():
+    with configured(STREAM_ID=""), pytest.raises(ConfigurationError, match="STREAM_ID"):
+        render("{% inlive_banner %}")
+
+
+def test_banner_needs_no_database():
+    """pytest-django fails a test that asks for a database without saying so."""
+    assert render("{% inlive_banner %}")
+
+
+def test_banner_template_can_be_overridden_and_still_brings_its_script():
+    html = render("{% inlive_banner %}", templates={"inlive_banner/banner.html": "<i>{{ banner.name }}</i>"})
+
+    assert "<i>demo-banner</i>" in html
+    assert len(Elements(html).all("script")) == 1
+
+
+def test_banner_has_nothing_inline():
+    html = render("{% inlive_banner %}{% inlive_logs %}")
+
+    assert "style=" not in html
+    assert not re.search(r"<style|\bon[a-z]+=", html)
+    assert all(script["src"] for script in Elements(html).all("script"))
+
+
+# Its assets
+
+TWO = "{% inlive_banner %}{% inlive_banner %}"
+LOADED = "{% load inlive_banner %}"
+
+
+@pytest.mark.parametrize(
+    ("page", "templates", "banners"),
+    [
+        (TWO, {}, 2),
+        ("{% for number in numbers %}{% inlive_banner %}{% endfor %}", {}, 3),
+        ("{% include 'part.html' %}{% inlive_banner %}", {"part.html": LOADED + TWO}, 3),
+        ("{% inlive_banner %}{% include 'part.html' only %}", {"part.html": LOADED + TWO}, 3),
+        ("{% include 'part.html' %}{% include 'part.html' %}", {"part.html": LOADED + "{% inlive_banner %}"}, 2),
+        (
+            "{% for number in numbers %}{% include 'part.html' only %}{% endfor %}",
+            {"part.html": LOADED + "{% inlive_banner %}"},
+            3,
+        ),
+        ("{% with x=1 %}{% inlive_banner %}{% endwith %}{% inlive_banner %}", {}, 2),
+        ("{% include 'outer.html' %}{% inlive_banner %}", {
+            "outer.html": "{% include 'part.html' with x=1 only %}",
+            "part.html": LOADED + "{% inlive_banner %}",
+        }, 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("with_request", [True, False])
+def test_assets_come_once_however_many_banners(page, templates, banners, with_request):
+    values = {"numbers": [1, 2, 3]}
+    if with_request:
+        values["request"] = request_of(AnonymousUser())
+
+    elements = Elements(render(page, values, templates=templates))
+
+    assert len(elements.all("a")) == banners
+    assert [link["href"] for link in elements.all("link")] == ["/static/inlive_banner/banner.css"]
+    assert [script["src"] for script in elements.all("script")] == ["/static/inlive_banner/banner.js"]
+    assert elements.one("script")["type"] == "module"
+    first = [tag for tag, _ in elements.found].index("a")
+    assert [tag for tag, _ in elements.found[:first]].count("script") == 1
+
+
+def test_assets_come_once_over_blocks_of_extended_templates():
+    templates = {
+        "base.html": LOADED + "{% block head %}{% inlive_banner %}{% endblock %}{% block body %}{% endblock %}",
+        "middle.html": "{% extends 'base.html' %}{% block body %}{% block deep %}{% endblock %}{% endblock %}",
+        "part.html": LOADED + "{% inlive_banner %}",
+        "page.html": "{% extends 'middle.html' %}"
+        + LOADED
+        + "{% block head %}{{ block.super }}{% inlive_banner %}{% endblock %}"
+        + "{% block deep %}{% include 'part.html' %}{% for n in '12' %}{% inlive_banner %}{% endfor %}{% endblock %}",
+    }
+
+    elements = Elements(render("{% include 'page.html' %}", templates=templates))
+
+    assert len(elements.all("a")) == 5
+    assert len(elements.all("script")) == len(elements.all("link")) == 1
+
+
+def test_assets_come_again_on_the_next_page():
+    template = compiled(TWO)
+    context = Context()
+
+    pages = [template.render(context), template.render(context), template.render(Context())]
+
+    assert [len(Elements(page).all("script")) for page in pages] == [1, 1, 1]
+
+
+@override_settings(
+    STORAGES={
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    },
+    DEBUG=False,
+)
+def test_assets_have_the_hashed_names_of_the_manifest(tmp_path):
+    from django.core.management import call_command
+
+    with override_settings(STATIC_ROOT=str(tmp_path)):
+        call_command("collectstatic", interactive=False, verbosity=0)
+        elements = Elements(render("{% inlive_banner %}"))
+        collected = {path.name for path in (tmp_path / "inlive_banner").iterdir()}
+
+    for url in (elements.one("script")["src"], elements.one("link")["href"]):
+        assert re.fullmatch(r"/static/inlive_banner/banner\.[0-9a-f]{12}\.(js|css)", url)
+        assert url.rpartition("/")[2] in collected
+
+
+@pytest.mark.parametrize("tag", ["inlive_banner", "inlive_logs"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda: {"csp_nonce": LazyNonce()},
+        lambda: {"csp_nonce": "n0nce"},
+        lambda: {"request": SimpleNamespace(csp_nonce=LazyNonce(), user=AnonymousUser(), GET={})},
+    ],
+    ids=["django-6", "text", "django-csp"],
+)
+def test_assets_pass_the_nonce_on(tag, values):
+    elements = Elements(render(f"{{% {tag} %}}", values()))
+
+    assert elements.one("script")["nonce"] == elements.one("link")["nonce"] == "n0nce"
+
+
+@pytest.mark.parametrize("values", [{}, {"csp_nonce": None}])
+def test_assets_without_a_nonce_have_none(values):
+    assert "nonce" not in render("{% inlive_banner %}", values)
+
+
+# The log
+
+
+@pytest.fixture
+def reader(db):
+    user = User.objects.create_user("reader")
+    user.user_permissions.add(Permission.objects.get(codename="view_interaction"))
+    return user
+
+
+@pytest.fixture
+def rows(db):
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-60")
+    return Interaction.objects.bulk_create(make_interaction(number) for number in range(1, 61))
+
+
+def test_logs_without_a_request_show_a_notice_and_nothing_else(rows, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        html = render("{% inlive_logs %}")
+
+    assert "inlive-notice" in html
+    assert "data-inlive-ticket" not in html
+    assert "visitor-" not in html
+
+
+@pytest.mark.parametrize("user", [AnonymousUser(), User(username="somebody", pk=1)])
+def test_logs_for_who_may_not_read_show_a_notice(rows, user):
+    html = render("{% inlive_logs %}", {"request": request_of(user)})
+
+    assert "inlive-notice" in html
+    assert "data-inlive-ticket" not in html
+
+
+def test_logs_without_authentication_middleware_show_a_notice(rows):
+    assert "inlive-notice" in render("{% inlive_logs %}", {"request": RequestFactory().get("/")})
+
+
+@pytest.mark.parametrize("user", [AnonymousUser(), None])
+def test_public_logs_are_shown_to_all(rows, user):
+    values = {"request": request_of(user)} if user else {}
+    with configured(LOGS_PUBLIC=True):
+        assert "visitor-60" in render("{% inlive_logs %}", values)
+
+
+def test_logs_for_a_reader_have_what_their_script_needs(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    elements = Elements(html)
+    section = elements.one("section")
+    assert section["data-inlive-logs"] == "live"
+    assert section["data-inlive-stream"] == "15"
+    assert section["data-inlive-channel"] == "/channel"
+    assert section["data-inlive-position"] == "a1b2c3d4-60"
+    assert section["data-inlive-ticket-url"] == "/inlive/ticket/?stream=15"
+    assert app_settings.signer.read_ticket(15, section["data-inlive-ticket"]).silent is False
+    rows_shown = [row["data-inlive-id"] for row in elements.all("li") if "data-inlive-id" in row]
+    assert rows_shown == [f"publish-{number:03}" for number in range(60, 10, -1)]
+    assert [script["src"] for script in elements.all("script")] == ["/static/inlive_banner/logs.js"]
+    assert elements.one("link")["href"] == "/static/inlive_banner/logs.css"
+    (status,) = [attributes for attributes in elements.all("p") if "data-inlive-status" in attributes]
+    assert status["data-state"] == "offline"
+    for state in ("connecting", "live", "reconnecting", "refused", "gap", "offline"):
+        assert status[f"data-text-{state}"]
+
+
+def test_logs_row_template_has_the_shape_of_a_row(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    (template,) = re.findall(r"<template data-inlive-row>\s*(<li.*?</li>)\s*</template>", html, re.DOTALL)
+    (row, *_) = re.findall(r"<li data-inlive-id.*?</li>", html, re.DOTALL)
+    assert re.findall("data-inlive-field=.*?>", template) == [
+        re.sub(" datetime=.*?(?=>)", "", field) for field in re.findall("data-inlive-field=.*?>", row)
+    ]
+    assert "datetime" not in template
+    assert not re.findall(r"<[^>]+data-inlive-field[^>]+>[^<\s]", template)
+
+
+def test_logs_escape_what_visitors_send(reader):
+    evil = "<script>alert(1)</script>\"'"
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-1")
+    make_interaction(1, name=evil, user_id=evil, page=evil, action=evil).save()
+
+    for page in ("{% inlive_logs %}", "{% autoescape off %}{% inlive_logs %}{% endautoescape %}"):
+        html = render(page, {"request": request_of(reader)})
+
+        assert "<script>alert" not in html
+        assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+
+
+def test_logs_name_an_action_that_is_no_click(reader):
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-2")
+    make_interaction(1, action="share").save()
+    make_interaction(2, action="click").save()
+
+    html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert re.findall('data-inlive-field="action">(.*?)<', html) == ["", "share", ""]
+
+
+def test_logs_older_link_keeps_the_pages_own_query(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader, "/?tab=clicks&tab=x%26y&before=")})
+
+    (older,) = [link for link in Elements(html).all("a") if "data-inlive-older" in link]
+    assert older["href"] == f"?tab=clicks&tab=x%26y&before={rows[10].pk}"
+
+
+def test_logs_of_older_rows_stand_still_and_lead_back(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader, f"/?before={rows[10].pk}&tab=1")})
+
+    elements = Elements(html)
+    assert elements.one("section")["data-inlive-logs"] == "older"
+    assert not [attributes for attributes in elements.all("p") if "data-inlive-status" in attributes]
+    links = elements.all("a")
+    assert links[0]["href"] == "?tab=1"
+    assert "hidden" in links[1]
+    assert "href" not in links[1]
+
+
+def test_logs_of_a_stream_without_rows_show_the_tag_to_paste(reader):
+    with configured(STREAMS={16: {}}):
+        default = render("{% inlive_logs %}", {"request": request_of(reader)})
+        other = render("{% inlive_logs stream_id=16 %}", {"request": request_of(reader)})
+
+    assert re.search(r"data-inlive-empty>", default)
+    assert "{% inlive_banner name=&quot;summer-sale&quot; href=&quot;/sale/&quot; %}" in default.replace('"', "&quot;")
+    assert "stream_id=16 %}" in other
+    assert Elements(other).one("section")["data-inlive-stream"] == "16"
+
+
+def test_logs_with_rows_hide_the_empty_state(rows, reader):
+    assert re.search(r"data-inlive-empty hidden>", render("{% inlive_logs %}", {"request": request_of(reader)}))
+
+
+def test_logs_count_is_exact_in_the_attribute_and_localised_in_the_text(reader):
+    from inlive_banner.models import Rollup
+
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-1")
+    row = make_interaction(1)
+    Rollup.objects.create(stream_id=15, name="sale", action="click", quarter=row.received_at, count=1234567)
+
+    with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="en"):
+        html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert '<b data-inlive-count="1234567">1,234,567</b>' in html
+
+
+def test_logs_of_an_unknown_stream_say_what_to_configure(reader):
+    with pytest.raises(ConfigurationError, match="99"):
+        render("{% inlive_logs stream_id=99 %}", {"request": request_of(reader)})
+
+
+@override_settings(ROOT_URLCONF="tests.templatetags.no_urls")
+def test_logs_in_a_site_without_our_urls_have_no_ticket_url(rows):
+    with configured(LOGS_PUBLIC=True):
+        assert "data-inlive-ticket-url" not in Elements(render("{% inlive_logs %}")).one("section")
+
+
+def test_logs_times_are_utc_for_the_script_and_local_for_the_reader(reader):
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-1")
+    make_interaction(1).save()
+
+    with override_settings(TIME_ZONE="Asia/Jakarta"):
+        html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert 'datetime="2026-11-24T12:00:01.250Z"' in html
+    assert "19:00:01 WIB" in html
+
+
+def test_logs_with_two_sections_bring_their_assets_once(rows):
+    with configured(LOGS_PUBLIC=True):
+        elements = Elements(render("{% inlive_logs %}{% inlive_banner %}{% inlive_logs %}"))
+
+    assert len(elements.all("section")) == 2
+    assert len(elements.all("script")) == len(elements.all("link")) == 2

@@ -1,0 +1,253 @@
+"""The record in the admin."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from inlive_banner import admin as our_admin
+from inlive_banner.models import Interaction, Position, Rollup
+from tests.configured import configured
+from tests.rows import NOON, make_interaction
+
+LIST = "/admin/inlive_banner/interaction/"
+LIVE = "/admin/inlive_banner/interaction/live/"
+MODELS = [Interaction, Position, Rollup]
+
+
+@pytest.fixture
+def rows(db):
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-20")
+    Position.objects.create(stream_id=16, last_event_id="a1b2c3d4-20")
+    for name in ("sale", "news"):
+        for action in ("click", "share"):
+            Rollup.objects.create(stream_id=15, name=name, action=action, quarter=NOON, count=5)
+    return Interaction.objects.bulk_create(
+        make_interaction(
+            number,
+            stream_id=15 + number % 2,
+            name="sale" if number % 4 < 2 else "news",
+            action="click" if number % 5 else "share",
+        )
+        for number in range(1, 21)
+    )
+
+
+@pytest.fixture
+def boss(db, client):
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.fixture
+def viewer(db, client):
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_interaction"))
+    client.force_login(user)
+    return client
+
+
+def listed(client, query=""):
+    """The numbers of the rows that the list shows."""
+    response = client.get(LIST + query)
+    assert response.status_code == 200
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+def of(rows, keep):
+    return [row.pk for row in reversed(rows) if keep(row)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nobody_changes_the_record(model, rows, boss):
+    name = f"admin:inlive_banner_{model._meta.model_name}"
+    pk = model.objects.first().pk
+
+    page = boss.get(reverse(f"{name}_change", args=[pk])).content.decode()
+    assert "submit-row" in page
+    assert 'type="submit" value="Save"' not in page
+    assert "<textarea" not in page
+    assert boss.get(reverse(f"{name}_add")).status_code == 403
+    assert boss.post(reverse(f"{name}_change", args=[pk]), {}).status_code == 403
+    assert boss.post(reverse(f"{name}_delete", args=[pk]), {"post": "yes"}).status_code == 403
+    response = boss.post(
+        reverse(f"{name}_changelist"), {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+    )
+    assert response.status_code in (200, 302, 403)
+    assert model.objects.filter(pk=pk).exists()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_list_is_shown(model, rows, boss):
+    response = boss.get(reverse(f"admin:inlive_banner_{model._meta.model_name}_changelist"))
+
+    assert response.status_code == 200
+    assert response.context["cl"].result_count == model.objects.count()
+
+
+def test_list_shows_the_newest_first_to_the_second(rows, boss):
+    assert listed(boss) == of(rows, lambda row: True)
+    assert "Nov. 24, 2026, 12:00:20" in boss.get(LIST).content.decode()
+
+
+def test_row_shows_both_clocks_to_the_second(rows, boss):
+    row = make_interaction(99, visitor_time=None)
+    row.save()
+
+    page = boss.get(f"{LIST}{rows[0].pk}/change/").content.decode()
+    assert page.count("Nov. 24, 2026, 12:00:01") == 2
+    assert boss.get(f"{LIST}{row.pk}/change/").status_code == 200
+
+
+@override_settings(USE_TZ=False)
+def test_time_without_a_zone_is_shown_as_it_is():
+    assert our_admin._to_the_second(NOON.replace(tzinfo=None)) == "Nov. 24, 2026, 12:00:00"
+
+
+def test_list_filters_by_stream(rows, boss):
+    assert listed(boss, "?stream=16") == of(rows, lambda row: row.stream_id == 16)
+    assert listed(boss, "?stream=x") == []
+    assert listed(boss, "?stream=99999999999999999999") == []
+
+
+def test_list_filters_by_banner_and_action(rows, boss):
+    assert listed(boss, "?name=news") == of(rows, lambda row: row.name == "news")
+    assert listed(boss, "?action=share") == of(rows, lambda row: row.action == "share")
+    assert listed(boss, "?action=share&name=news&stream=15") == of(
+        rows, lambda row: (row.action, row.name, row.stream_id) == ("share", "news", 15)
+    )
+
+
+def test_filters_offer_what_was_counted(rows, boss):
+    specs = {spec.parameter_name: dict(spec.lookup_choices) for spec in boss.get(LIST).context["cl"].filter_specs}
+
+    assert set(specs["name"]) == {"sale", "news"}
+    assert set(specs["action"]) == {"click", "share"}
+    assert set(specs["stream"]) == {"15", "16"}
+
+
+def test_search_finds_a_publish_id(rows, boss):
+    assert listed(boss, "?q=%20publish-007%20") == [rows[6].pk]
+    assert listed(boss, "?q=publish-00") == []
+
+
+@pytest.mark.parametrize(("query", "numbers"), [("visitor-20", [20]), ("author-3", [3]), ("visitor-2", [20, 2])])
+def test_search_finds_beginnings_of_ids(rows, boss, query, numbers):
+    assert listed(boss, f"?q={query}") == [rows[number - 1].pk for number in numbers]
+
+
+def test_search_takes_any_text(rows, boss):
+    assert listed(boss, "?q=%00") == listed(boss)  # Django's own form refuses it with a message
+    for query in ("%25", "_", "'", "%22", "%E2%98%83"):
+        assert listed(boss, f"?q={query}") == []
+
+
+def test_search_for_a_publish_id_reads_by_index(rows, boss):
+    with CaptureQueriesContext(connection) as captured:
+        listed(boss, "?q=publish-007")
+
+    sql = next(query["sql"] for query in captured if "publish-007" in query["sql"] and "LIMIT 1" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        (step,) = [row[3] for row in cursor.fetchall()]
+    assert "USING" in step
+    assert "INDEX" in step
+    assert "(stream_id=? AND publish_id=?)" in step
+
+
+def test_filters_and_search_look_at_the_newest_rows_only(rows, boss, monkeypatch):
+    """What has no index is looked for in a bounded number of rows; the list itself reaches the oldest."""
+    monkeypatch.setattr(our_admin, "SEARCHED_ROWS", 10)
+
+    newest = {row.pk for row in rows[10:]}
+    assert listed(boss, "?name=news") == of(rows, lambda row: row.name == "news" and row.pk in newest)
+    assert listed(boss, "?q=visitor-") == of(rows, lambda row: row.pk in newest)
+    assert len(listed(boss)) == 20
+
+
+def test_list_never_counts_the_whole_table(rows, boss):
+    with CaptureQueriesContext(connection) as captured:
+        listed(boss)
+
+    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"] and "interaction" in query["sql"]]
+    assert counts
+    assert all(f"LIMIT {our_admin.LISTED_ROWS}" in sql for sql in counts), counts
+
+
+def test_list_ends_after_its_bound(rows, boss, monkeypatch):
+    monkeypatch.setattr(our_admin, "LISTED_ROWS", 7)
+
+    assert boss.get(LIST).context["cl"].result_count == 7
+
+
+def test_list_takes_the_same_queries_however_many_rows(rows, boss, django_assert_max_num_queries):
+    boss.get(LIST)
+    with django_assert_max_num_queries(8):
+        boss.get(LIST)
+
+
+def test_list_has_a_button_to_the_live_page(rows, boss):
+    assert f'<a href="{LIVE}">Live</a>' in boss.get(LIST).content.decode()
+
+
+def test_live_page_is_inside_the_admins_look(rows, boss):
+    page = boss.get(LIVE).content.decode()
+
+    assert "<title>Live | Django site admin</title>" in page
+    assert '<div class="breadcrumbs">' in page
+    assert f'<a href="{LIST}">Interactions</a>' in page
+    assert 'id="nav-sidebar"' in page
+    assert 'data-inlive-logs="live"' in page
+    assert "visitor-20" in page
+    assert page.count('src="/static/inlive_banner/logs.js"') == 1
+
+
+def test_live_page_is_for_people_with_the_permission(rows, viewer):
+    assert viewer.get(LIVE).status_code == 200
+
+    User.objects.get().user_permissions.clear()
+    with configured(LOGS_PUBLIC=True):
+        assert viewer.get(LIVE).status_code == 403
+
+
+def test_live_page_leads_who_is_not_signed_in_to_the_login_page(rows, client):
+    response = client.get(LIVE)
+
+    assert response.status_code == 302
+    assert "/admin/login/" in response.headers["Location"]
+
+
+def test_live_page_picks_a_stream_and_offers_the_others(rows, boss):
+    with configured(STREAMS={1600: {}}), override_settings(USE_THOUSAND_SEPARATOR=True):
+        page = boss.get(f"{LIVE}?stream=1600").content.decode()
+        unknown = boss.get(f"{LIVE}?stream=17")
+
+    assert 'data-inlive-stream="1600"' in page
+    assert '<a href="?stream=15">Stream 15</a>' in page
+    assert unknown.status_code == 404
+
+
+def test_live_page_turns_to_older_rows(rows, boss):
+    page = boss.get(f"{LIVE}?before={rows[5].pk}").content.decode()
+
+    assert 'data-inlive-logs="older"' in page
+    assert re.findall(r"visitor-(\d+)", page) == ["4", "2"]
+
+
+def test_live_page_belongs_to_its_own_admin_site(rows, rf):
+    site = admin.AdminSite(name="second")
+    site.register(Interaction, our_admin.InteractionAdmin)
+    request = rf.get("/second/")
+    request.user = User.objects.create_superuser("boss")
+
+    response = site._registry[Interaction].live(request)
+
+    assert request.current_app == "second"
+    assert response.context_data["site_title"] == site.site_title
