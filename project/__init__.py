@@ -1,0 +1,1 @@
+"""The demo site: joins the Django site and the channel."""
