@@ -1,0 +1,301 @@
+"""banner.js in a real browser, against the real channel, and against stand-ins for channels in trouble."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.banner_pages import PUBLISH, SUBSCRIBE, accepting, banner, banner_page, failed, kept, published
+from tests.e2e.browser import Complaints
+from tests.e2e.client import clicks_on
+from tests.e2e.origin import Answer, Origin, Request
+from tests.e2e.processes import STREAM_ID, WIDGET_KEY
+from tests.polling import wait_until
+
+REFUSED_TOKEN = r"401 \(Unauthorized\)"
+
+
+def init(token: str, user_id: str = "u-1") -> dict[str, Any]:
+    """The first event of a server that knows the original protocol only."""
+    return {
+        "stream_id": str(STREAM_ID),
+        "author_id": "0",
+        "to_user_id": user_id,
+        "message": {"token": token, "user_id": user_id, "viewer_count": 1},
+        "timestamp": 0,
+        "type": "init",
+        "widget_key": "",
+    }
+
+
+def test_click_with_page_token_is_stored_with_the_tutorials_fields(
+    page: Page, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    page.goto(origin.page("/shop/", banner_page(banner(name, channel=channel, token=page_token))))
+
+    page.get_by_text("Banner").click()
+
+    [told] = published(page)
+    [click] = clicks_on(channel, name)
+    message = click["message"]
+    assert (message["name"], message["type"], message["action"], message["page"]) == (name, "banner", "click", "/shop/")
+    assert message["user_id"] == click["author_id"] == told["data"]["user_id"]
+    assert abs(message["time"] - click["received_at"]) < 10_000
+    assert click["publish_id"] == told["publishId"]
+    assert re.fullmatch(r"[0-9a-f]{27}", told["publishId"])
+    assert (told["name"], told["action"]) == (name, "click")
+    assert kept(page) == 0
+
+
+def test_clicks_after_the_first_come_from_the_same_user(
+    page: Page, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    page.goto(origin.page("/", banner_page(banner(name, channel=channel, token=page_token))))
+
+    for count in (1, 2, 3):
+        page.get_by_text("Banner").click()
+        published(page, count)
+
+    clicks = clicks_on(channel, name)
+    assert len(clicks) == 3
+    assert len({click["author_id"] for click in clicks}) == 1
+    assert {click["message"]["user_id"] for click in clicks} == {clicks[0]["author_id"]}
+
+
+@pytest.mark.parametrize("how", ["left", "middle", "control", "keyboard"])
+def test_each_way_to_follow_a_banner_counts_once_and_opens_its_link(
+    page: Page, context: BrowserContext, origin: Origin, channel: str, page_token: str, name: str, how: str
+) -> None:
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    page.goto(
+        origin.page("/", banner_page(banner(name, channel=channel, token=page_token, href="/there", target="_blank")))
+    )
+    link = page.get_by_text("Banner")
+
+    with context.expect_page() as opened:
+        if how == "left":
+            link.click()
+        elif how == "middle":
+            link.click(button="middle")
+        elif how == "control":
+            link.click(modifiers=["Control"])
+        else:
+            link.press("Enter")
+
+    expect(opened.value).to_have_url(f"{origin.url}/there")
+    published(page)
+    assert len(clicks_on(channel, name)) == 1
+
+
+def test_right_click_doesnt_count(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").click(button="right")
+    page.get_by_text("Banner").click()  # what a right click had begun would have come before this one
+
+    published(page)
+    assert len(origin.had("POST", PUBLISH)) == 1
+
+
+def test_banner_that_was_added_later_counts_whatever_its_own_handlers_do(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page()))
+    page.evaluate(
+        """html => {
+          document.body.insertAdjacentHTML("beforeend", html);
+          document.querySelector("[data-inlive-banner]").onclick = (event) => event.stopPropagation();
+        }""",
+        banner(name, channel="", token="t", tag="div", content="<b>Inside</b>"),
+    )
+
+    page.get_by_text("Inside").click()
+
+    assert published(page)[0]["name"] == name
+
+
+def test_script_never_prevents_what_a_click_does(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    page.evaluate("addEventListener('click', (event) => { window.prevented = event.defaultPrevented; })")
+
+    page.get_by_text("Banner").click()
+
+    expect(page).to_have_url(re.compile("#here$"))
+    assert page.evaluate("prevented") is False
+
+
+def test_page_without_a_token_subscribes_once_and_closes(page: Page, origin: Origin, channel: str, name: str) -> None:
+    subscriptions: list[str] = []
+    page.on("request", lambda request: subscriptions.append(request.url) if SUBSCRIBE in request.url else None)
+    page.goto(origin.page("/", banner_page(banner(name, channel=channel))))
+
+    page.evaluate("for (let n = 0; n < 3; n++) document.querySelector('[data-inlive-banner]').click()")
+
+    published(page, 3)
+    clicks = clicks_on(channel, name)
+    assert len(clicks) == 3
+    assert len({click["author_id"] for click in clicks}) == 1, "all waited for the one token"
+    assert all(click["message"]["user_id"] == click["author_id"] for click in clicks)
+    assert len(subscriptions) == 1
+
+
+@pytest.mark.parametrize("token", ["15:forged:token", "15:1aaaaa:c2lnbmF0dXJl"], ids=["forged", "expired"])
+def test_refused_page_token_is_renewed_and_the_click_stored(
+    page: Page, complaints: Complaints, origin: Origin, channel: str, name: str, token: str
+) -> None:
+    complaints.allow(REFUSED_TOKEN)
+    page.goto(origin.page("/", banner_page(banner(name, channel=channel, token=token))))
+
+    page.get_by_text("Banner").click()
+
+    published(page)
+    assert len(clicks_on(channel, name)) == 1
+
+
+def test_user_token_that_is_refused_later_is_renewed_too(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    """As when the site's secret key has been replaced while the page stayed open."""
+    complaints.allow(REFUSED_TOKEN)
+    tokens = iter(["first", "second"])
+    valid = ["first"]
+    origin.answer("GET", SUBSCRIBE, lambda _: Answer.events(init(next(tokens))))
+
+    def publish(request: Request) -> Answer:
+        accepted = request.headers.get("authorization") == f"Bearer {valid[0]}"
+        return Answer.sentence(200, "OK", {}) if accepted else Answer.sentence(401, "The token isn't valid.")
+
+    origin.answer("POST", PUBLISH, publish)
+    page.goto(origin.page("/", banner_page(banner(name, channel=""))))
+    page.get_by_text("Banner").click()
+    published(page)
+
+    valid[0] = "second"
+    page.get_by_text("Banner").click()
+
+    published(page, 2)
+
+
+def test_server_of_the_original_protocol_gets_the_token_in_the_query(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(REFUSED_TOKEN)
+    origin.answer("GET", SUBSCRIBE, lambda _: Answer.events(init("t-1", "user-7")))
+
+    def publish(request: Request) -> Answer:
+        if request.query.get("token") != ["t-1"]:
+            return Answer.sentence(401, "token is missing")
+        return Answer.sentence(200, "OK")
+
+    origin.answer("POST", PUBLISH, publish)
+    page.goto(origin.page("/", banner_page(banner(name, channel=""))))
+
+    page.get_by_text("Banner").click()
+    published(page)
+    page.get_by_text("Banner").click()
+    published(page, 2)
+
+    accepted = [request for request in origin.had("POST", PUBLISH) if request.query]
+    assert [request.json["message"]["user_id"] for request in accepted] == ["user-7", "user-7"]
+    assert len(origin.had("POST", PUBLISH)) == 3, "the query was tried only where Bearer had been refused, and kept"
+    assert len(origin.had("GET", SUBSCRIBE)) == 1
+
+
+def test_twenty_rapid_clicks_are_stored_twenty_times(
+    page: Page, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    page.goto(origin.page("/", banner_page(banner(name, channel=channel, token=page_token))))
+
+    page.evaluate("for (let n = 0; n < 20; n++) document.querySelector('[data-inlive-banner]').click()")
+
+    told = published(page, 20)
+    clicks = clicks_on(channel, name)
+    assert len(clicks) == 20
+    page.get_by_text("Banner").click()
+    published(page, 21)
+    assert clicks_on(channel, name)[-1]["author_id"] == told[0]["data"]["user_id"]
+    assert {click["publish_id"] for click in clicks} == {detail["publishId"] for detail in told}
+    assert kept(page) == 0
+
+
+def test_click_survives_the_navigation_it_causes(page: Page, origin: Origin, name: str) -> None:
+    """Even where the page is gone before the browser may post: the channel is slow to answer the preflight."""
+    released = threading.Event()
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+
+    def slow_preflight(_: Request) -> Answer:
+        released.wait(10)
+        return Answer(status=204)
+
+    accepting(origin)
+    origin.answer("OPTIONS", PUBLISH, slow_preflight)
+    # The same server by another name is another origin, so there is a preflight.
+    channel = origin.url.replace("127.0.0.1", "localhost")
+    page.goto(origin.page("/", banner_page(banner(name, channel=channel, token="t", href="/there"))))
+
+    page.get_by_text("Banner").click()
+    expect(page).to_have_title("There")
+    wait_until(lambda: origin.had("OPTIONS", PUBLISH), what="the preflight")
+    released.set()
+
+    [post] = wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
+    assert post.json["message"]["name"] == name
+
+
+def test_wrong_widget_key_is_told_in_the_channels_words(
+    page: Page, complaints: Complaints, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: |403 \(Forbidden\)")
+    written = banner(name, channel=channel, token=page_token).replace(WIDGET_KEY, "another-key")
+    page.goto(origin.page("/", banner_page(written)))
+
+    page.get_by_text("Banner").click()
+
+    [failure] = failed(page)
+    assert "key" in failure["reason"]
+    assert failure["kept"] is False
+
+
+def test_eight_pages_with_banners_hold_no_connection(
+    context: BrowserContext, complaints: Complaints, origin: Origin, channel: str, name: str
+) -> None:
+    """A browser opens six connections to a server: a seventh page would wait for ever if each held one."""
+    address = origin.page("/", banner_page(banner(name, channel=channel)))
+    pages = [context.new_page() for _ in range(8)]
+
+    for page in pages:
+        page.goto(address)
+        page.get_by_text("Banner").click()
+        published(page)
+
+    assert len(clicks_on(channel, name)) == 8
+
+
+def test_page_view_with_page_token_costs_the_channel_nothing_and_a_click_one_request(
+    page: Page, origin: Origin, name: str
+) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))), wait_until="networkidle")
+    assert [request.path for request in origin.requests] == ["/", "/static/banner.js"]
+
+    page.get_by_text("Banner").click()
+
+    published(page)
+    assert [request.path for request in origin.requests] == ["/", "/static/banner.js", PUBLISH]
+
+
+def test_script_works_under_a_strict_content_security_policy(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    html = banner_page(banner(name, channel="", token="t"))
+    html = re.sub("<script>.*?</script>", "", html, flags=re.DOTALL).replace('<link rel="icon" href="data:,">', "")
+    origin.page("/favicon.ico", "")
+    page.goto(origin.page("/", html, Content_Security_Policy="default-src 'self'"))
+
+    page.get_by_text("Banner").click()
+
+    wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
