@@ -8,17 +8,20 @@ socket buffer) become tasks.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Suspended", "step"]
 
 
-class Suspended:
+T = TypeVar("T")
+
+
+class Suspended(Generic[T]):
     """The rest of a coroutine that has begun to wait; awaiting it goes on from there."""
 
     __slots__ = ("_coroutine", "_waits_for")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
         self._coroutine = coroutine
         self._waits_for = waits_for
 
@@ -26,7 +29,7 @@ class Suspended:
         """Give up: what is left isn't run. Does nothing where it has ended."""
         self._coroutine.close()
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, T]:
         waits_for = self._waits_for
         while True:
             try:
@@ -36,14 +39,16 @@ class Suspended:
                     waits_for = self._coroutine.throw(error)
                 else:
                     waits_for = self._coroutine.send(value)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                result: T = end.value
+                return result
 
 
-def step(coroutine: Coroutine[Any, Any, None]) -> Suspended | None:
-    """Run a coroutine until it ends (None) or waits (what is left of it). Its exceptions pass through."""
+def step(coroutine: Coroutine[Any, Any, T]) -> T | Suspended[T]:
+    """Run a coroutine until it ends (its result) or waits (what is left of it). Its exceptions pass through."""
     try:
         waits_for = coroutine.send(None)
-    except StopIteration:
-        return None
+    except StopIteration as end:
+        result: T = end.value
+        return result
     return Suspended(coroutine, waits_for)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import unquote_plus
 
+from inlive_banner.channel.driving import Suspended, step
 from inlive_banner.channel.types import Message, Receive, Scope
 
 __all__ = ["BodyTooLargeError", "ClientGoneError", "Request"]
@@ -81,24 +82,24 @@ class Request:
         # Python refuses to read more than 4,300 digits.
         if self.content_length.isdigit() and int(self.content_length[:20]) > max_bytes:
             raise BodyTooLargeError
+        # A small body has nearly always come with the head; then no timer needs to be set for it.
+        message = step(self._receive())
+        if not isinstance(message, Suspended) and not message.get("more_body"):
+            return self._joined(message, b"", max_bytes)
+        body = b""
         async with asyncio.timeout(BODY_SECONDS):
-            message = await self._receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                body: bytes = message.get("body", b"")
-            else:
-                body = await self._rest_of_body(message, max_bytes)
+            while True:
+                if isinstance(message, Suspended):
+                    message = await message
+                body = self._joined(message, body, max_bytes)
+                if not message.get("more_body"):
+                    return body
+                message = await self._receive()
+
+    def _joined(self, message: Message, before: bytes, max_bytes: int) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body: bytes = before + message.get("body", b"")
         if len(body) > max_bytes:
             raise BodyTooLargeError
         return body
-
-    async def _rest_of_body(self, message: Message, max_bytes: int) -> bytes:
-        body = bytearray()
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            body += message.get("body", b"")
-            if len(body) > max_bytes:
-                raise BodyTooLargeError
-            if not message.get("more_body"):
-                return bytes(body)
-            message = await self._receive()

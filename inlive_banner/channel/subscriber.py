@@ -82,7 +82,7 @@ class Subscriber:
         self.pumping = True  # until its init is sent, nothing else may be
         self.ended = False
         self._pump: asyncio.Task[None] | None = None
-        self._rest: Suspended | None = None
+        self._rest: Suspended[None] | None = None
         self._app_task = asyncio.current_task()
         self._end_timer: asyncio.TimerHandle | None = None
 
@@ -174,7 +174,7 @@ class Subscriber:
             self._rest = rest
             self._pump = asyncio.ensure_future(self._finish(rest))
 
-    async def _finish(self, rest: Suspended) -> None:
+    async def _finish(self, rest: Suspended[None]) -> None:
         try:
             await rest
             await self._deliver()

@@ -18,6 +18,9 @@ from inlive_banner.exceptions import LogBusyError, LogOwnedError, LogUnavailable
 
 __all__ = ["SqliteFile"]
 
+ENTRY_BYTES = 200
+"""Of an entry besides its body, generously: its key and its place in the index."""
+
 TRIM_ENTRIES = 1000
 """Entries in one step of trimming: short enough that publishes hardly wait."""
 
@@ -58,6 +61,7 @@ class SqliteFile:
         self._max_bytes = max_bytes
         self._ownership = Ownership(path)
         self._is_open = False
+        self._room_bytes = 0
         self._bounds: dict[int, Bounds] = {}
 
     def open(self, stream_ids: Sequence[int]) -> None:
@@ -108,8 +112,7 @@ class SqliteFile:
         Raises `LogBusyError` at the size limit, `LogUnavailableError` on any fault; then nothing was stored.
         """
         with _translated(self.path):
-            if self._size() >= self._max_bytes:
-                raise LogBusyError(f"The channel's log is at its size limit of {self._max_bytes} bytes.")
+            self._take_room(drafts)
             try:
                 return self._append_new(drafts)
             except sqlite3.IntegrityError:
@@ -247,6 +250,15 @@ class SqliteFile:
                 break
             entries.append(Entry(event_id(seq), body))
         return entries
+
+    def _take_room(self, drafts: Sequence[Draft]) -> None:
+        """See that the file is below its limit. It is measured only where the room found last is used up."""
+        needed = sum(2 * len(draft.body) + ENTRY_BYTES for draft in drafts)
+        if needed > self._room_bytes:
+            self._room_bytes = self._max_bytes - self._size()
+            if self._room_bytes <= 0:
+                raise LogBusyError(f"The channel's log is at its size limit of {self._max_bytes} bytes.")
+        self._room_bytes -= needed
 
     def _size(self) -> int:
         """Bytes in use; pages that trimming has freed are used again before the file grows."""
