@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inlive_banner.channel.driving import Suspended, step
 from inlive_banner.channel.frames import encode_stored
@@ -98,16 +97,30 @@ class Subscriber:
     def run(self) -> None:
         """Deliver what there is; goes on in a task where it has to wait. Called when it is idle and has something."""
         self.pumping = True
-        self._go_on(self._deliver())
+        try:
+            rest = step(self._deliver())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (as in _finish)
+            self._failed(error)
+            return
+        if rest is not None:
+            self._go_on_later(rest)
 
     def deliver(self, message: Message, index: int | None, seq: int) -> None:
         """Send a ready chunk, and stand after it. The fast way of a subscriber that is idle and has no mail."""
         self.index = index
         self.seq = seq
-        self._go_on(self._send(message))
-        if self._pump is not None:
-            self.pumping = True
-            self.stream.idle_readers.discard(self)
+        coroutine = self._send(message)
+        try:
+            # As `step` does; written out, because this line runs for each event and subscriber.
+            waits_for = coroutine.send(None)
+        except StopIteration:
+            return
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (as in _finish)
+            self._failed(error)
+            return
+        self.pumping = True
+        self.stream.idle_readers.discard(self)
+        self._go_on_later(Suspended(coroutine, waits_for))
 
     def send_alone(self, frame: bytes) -> bool:
         """Send a frame that is for this subscriber only; False where it can't be.
@@ -164,15 +177,9 @@ class Subscriber:
         if self._pump is not None:
             self._pump.cancel()
 
-    def _go_on(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        try:
-            rest = step(coroutine)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (as in _finish)
-            self._failed(error)
-            return
-        if rest is not None:
-            self._rest = rest
-            self._pump = asyncio.ensure_future(self._finish(rest))
+    def _go_on_later(self, rest: Suspended[None]) -> None:
+        self._rest = rest
+        self._pump = asyncio.ensure_future(self._finish(rest))
 
     async def _finish(self, rest: Suspended[None]) -> None:
         try:
