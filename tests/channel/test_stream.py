@@ -13,6 +13,7 @@ from inlive_banner.channel import ring as ring_module
 from inlive_banner.channel import stream as stream_module
 from inlive_banner.channel.frames import frame
 from inlive_banner.channel.logs import Entry
+from inlive_banner.channel.types import Message
 from tests.channel.driver import (
     CLOSED,
     PUBLIC,
@@ -215,6 +216,36 @@ def test_stream_broadcasts_committed_together_come_in_few_writes(tmp_path: Path)
             await advance(stream_module.FLUSH_SECONDS)
             await reader.count("broadcast", 200)
             assert reader.writes < 60
+
+    run(main())
+
+
+def test_stream_waits_as_long_as_a_delivery_takes_and_no_longer_than_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(stream_module, "MAX_FLUSH_SECONDS", 0.3)
+
+    async def main() -> None:
+        async with open_channel(tmp_path) as channel:
+            loop = asyncio.get_running_loop()
+            reader = await channel.subscribe().started()
+            (subscriber,) = channel.stream_of(PUBLIC).subscribers.values()
+            send = subscriber._send
+
+            async def send_slowly(message: Message) -> None:
+                loop.ahead_seconds += 0.5  # less than until the reader is announced, which is delivered too
+                await send(message)
+
+            subscriber._send = send_slowly
+            await channel.publish(1)
+            await reader.count("broadcast", 1)
+            subscriber._send = send
+            await channel.publish(2)
+            await advance(0.15)
+            assert reader.seqs == [1]
+            await advance(0.15)
+            assert reader.seqs == [1, 2]
 
     run(main())
 
