@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -81,8 +81,7 @@ class Sink:
         mine.update(updated_at=timezone.now())
         before = parse_event_id(mine.values_list("last_event_id", flat=True).get())
         fresh, after, lost = _after_position(records, before)
-        rows = self._new_rows(fresh)
-        insert_rows(connections[self._using], self.stream_id, rows)
+        rows = self._insert_new(fresh)
         self._count(rows)
         malformed = sum(record.malformed for record in fresh)
         position = str(after or FROM_OLDEST)
@@ -102,18 +101,28 @@ class Sink:
             position=position,
         )
 
-    def _new_rows(self, records: Iterable[Record]) -> list[Row]:
+    def _insert_new(self, records: Iterable[Record]) -> list[Row]:
         rows: dict[str, Row] = {}
         for record in records:
             if record.row is not None:
                 rows.setdefault(record.row.publish_id, record.row)
+        try:
+            with transaction.atomic(using=self._using):
+                insert_rows(connections[self._using], self.stream_id, list(rows.values()))
+        except IntegrityError:
+            # Some are stored already. That is rare (another epoch brings them again), so only then are all of them
+            # looked up; doing it always took half of PostgreSQL's time. ignore_conflicts would be no answer: on SQLite
+            # it also swallows rows that break any other constraint, and here they break it again and are told.
+            self._leave_out_stored(rows)
+            insert_rows(connections[self._using], self.stream_id, list(rows.values()))
+        return list(rows.values())
+
+    def _leave_out_stored(self, rows: dict[str, Row]) -> None:
         # order_by(): to give the model's order, SQLite would walk all rows of the stream for every batch.
-        # Asked for, not left to ignore_conflicts: on SQLite that also swallows rows that break any other constraint.
         stored = Interaction.objects.using(self._using).filter(stream_id=self.stream_id).order_by()
         for publish_ids in _batched(list(rows), _IDS_PER_QUERY):
             for publish_id in stored.filter(publish_id__in=publish_ids).values_list("publish_id", flat=True):
                 del rows[publish_id]
-        return list(rows.values())
 
     def _count(self, rows: Iterable[Row]) -> None:
         counts = Counter((row.action, _quarter(row.received_at), row.name) for row in rows)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, IntegrityError, connection, connections
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -199,16 +199,43 @@ def test_record_begins_its_transaction_by_writing(sink: Sink, database_alias: st
     assert statements[begin + 1].startswith("UPDATE")
 
 
+def lookups(queries: CaptureQueriesContext) -> list[str]:
+    """The statements that ask which publish ids are stored."""
+    return [query["sql"] for query in queries if "publish_id" in query["sql"] and "IN (" in query["sql"]]
+
+
+def test_record_of_what_is_new_asks_for_no_stored_ids(database_alias: str) -> None:
+    """A planner that has no statistics yet reads the whole stream for it, and a batch would cost more and more."""
+    sink = Sink(15, using=database_alias)
+    with CaptureQueriesContext(connections[database_alias]) as queries:
+        sink.record([make_record(1), make_record(2)])
+        sink.record([make_record(3)])
+
+    assert lookups(queries) == []
+
+
 def test_record_finds_stored_ids_by_their_index() -> None:
     """However long the log is; ordered as the model is, SQLite would read all rows of the stream."""
+    records = [make_record(1), make_record(2)]
+    Sink(15).record(records)
     with CaptureQueriesContext(connection) as queries:
-        Sink(15).record([make_record(1), make_record(2)])
-    (lookup,) = [query["sql"] for query in queries if "publish_id" in query["sql"] and "IN (" in query["sql"]]
+        Sink(15).record([record._replace(event_id=EventId(OTHER_EPOCH, record.event_id.seq)) for record in records])
+    (lookup,) = lookups(queries)
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {lookup}")
         plan = str(cursor.fetchall())
 
     assert "publish_id=?" in plan
+
+
+def test_record_of_a_row_that_breaks_another_rule_raises_and_stores_nothing(database_alias: str) -> None:
+    """It is no repeated row, though the database's error is of the same kind."""
+    sink = Sink(15, using=database_alias)
+    with pytest.raises(IntegrityError):
+        sink.record([make_record(1), make_record(2, received_at=None)])
+
+    assert stored_ids(database_alias) == []
+    assert sink.position() == "0"
 
 
 def test_record_by_two_sinks_at_once_stores_each_once(database_alias: str) -> None:
