@@ -12,6 +12,7 @@ beside itself in its `asgi.py`:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from inlive_banner.channel.app import ChannelApp
 from inlive_banner.channel.config import ChannelConfig
@@ -35,9 +36,12 @@ def channel_config() -> ChannelConfig:
     )
 
 
-def channel_application() -> ChannelApp:
-    """The channel as an ASGI application. Its log is opened by lifespan startup or the first request."""
-    return ChannelApp(channel_config())
+def channel_application(*, new_epoch: bool = False) -> ChannelApp:
+    """The channel as an ASGI application. Its log is opened by lifespan startup or the first request.
+
+    `new_epoch` is for a log that was put back from a backup: numbers after its newest may have been given out before.
+    """
+    return ChannelApp(replace(channel_config(), new_epoch=new_epoch))
 
 
 def mount_channel(site: Callable[..., Awaitable[None]], *, prefix: str = "/channel") -> Mount:

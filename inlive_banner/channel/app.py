@@ -39,7 +39,12 @@ class ChannelApp:
 
     def __init__(self, config: ChannelConfig) -> None:
         self.config = config
-        self._log = make_log(config.log_url, max_bytes=config.log_max_bytes, retention_seconds=config.retention_seconds)
+        self._log = make_log(
+            config.log_url,
+            max_bytes=config.log_max_bytes,
+            retention_seconds=config.retention_seconds,
+            new_epoch=config.new_epoch,
+        )
         self._hub: Hub | None = None
         self._opening = asyncio.Lock()
         self._retry_at = 0.0

@@ -47,3 +47,5 @@ class ChannelConfig:
     """Broadcasts older than this are trimmed from the log."""
     log_max_bytes: int = 8 * 1024**3
     """At this size of the log, publishes are answered 503 until age has made room: nothing is dropped."""
+    new_epoch: bool = False
+    """True begins a new epoch of each stream when the log is opened: for a log that was put back from a backup."""

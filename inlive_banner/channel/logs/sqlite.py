@@ -38,12 +38,13 @@ _Pending = tuple[Draft, "asyncio.Future[Appended]"]
 class SqliteLog:
     """A `Log` on one file, owned by this process."""
 
-    def __init__(self, path: Path, *, max_bytes: int, retention_seconds: float) -> None:
-        self._file = SqliteFile(path, max_bytes=max_bytes)
+    def __init__(self, path: Path, *, max_bytes: int, retention_seconds: float, new_epoch: bool = False) -> None:
+        self._file = SqliteFile(path, max_bytes=max_bytes, new_epoch=new_epoch)
         self._retention_seconds = retention_seconds
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._pending = 0
         self._closed = False
+        self._refusing = False
         self._bounds: dict[int, Bounds] = {}
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -131,14 +132,38 @@ class SqliteLog:
         try:
             appended = self._file.append([draft for draft, _ in batch])
         except LogError as error:
-            logger.warning("can't append to the log publishes=%d: %s", len(batch), error)
-            self._call_loop(self._fail, batch, error)
+            self._note_refusal(error)
+            if isinstance(error, LogBusyError):
+                self._refuse_new(batch, error)
+            else:
+                self._call_loop(self._fail, batch, error)
         except BaseException as error:
             # Unforeseen: whoever waits must still be told, or their requests would hang.
             logger.exception("the log's committing thread failed publishes=%d", len(batch))
             self._call_loop(self._fail, batch, LogUnavailableError(f"The log failed: {error!r}."))
         else:
+            self._note_refusal(None)
             self._call_loop(self._finish, batch, appended)
+
+    def _note_refusal(self, error: LogError | None) -> None:
+        """One line when the log begins to refuse, and one when it takes again: a full disk gets no line for each."""
+        if error is not None and not self._refusing:
+            logger.warning("publishes are refused until this is over: %s", error)
+        elif error is None and self._refusing:
+            logger.warning("publishes are taken again")
+        self._refusing = error is not None
+
+    def _refuse_new(self, batch: list[_Pending], error: LogError) -> None:
+        """Answer what is stored already; the log has no room for the rest."""
+        try:
+            found = self._file.find([draft for draft, _ in batch])
+        except LogError:
+            found = [None] * len(batch)
+        known = [(pending, first) for pending, first in zip(batch, found, strict=True) if first is not None]
+        if known:
+            self._call_loop(self._finish, [pending for pending, _ in known], [first for _, first in known])
+        new = [pending for pending, first in zip(batch, found, strict=True) if first is None]
+        self._call_loop(self._fail, new, error)
 
     def _trim(self) -> bool:
         """One step of trimming for each stream; True where there may be more to trim."""

@@ -7,6 +7,7 @@ makes each commit durable (https://www.sqlite.org/pragma.html#pragma_synchronous
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,12 @@ from pathlib import Path
 
 from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry
 from inlive_banner.channel.logs.ownership import Ownership
+from inlive_banner.channel.logs.sqlite_schema import prepare
 from inlive_banner.exceptions import LogBusyError, LogOwnedError, LogUnavailableError
 
 __all__ = ["SqliteFile"]
+
+logger = logging.getLogger(__name__)
 
 ENTRY_BYTES = 200
 """Of an entry besides its body, generously: its key and its place in the index."""
@@ -24,41 +28,16 @@ ENTRY_BYTES = 200
 TRIM_ENTRIES = 1000
 """Entries in one step of trimming: short enough that publishes hardly wait."""
 
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    # Pages of 4 KiB between two checkpoints: a third of the default's processor time for a lone publish, and a WAL
-    # file of 16 MiB, which the limit below keeps from staying as large as the largest burst ever made it.
-    "wal_autocheckpoint = 4000",
-    "journal_size_limit = 16777216",
-)
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS life (
-    id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS epoch (
-    stream_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, epoch TEXT NOT NULL,
-    PRIMARY KEY (stream_id, first_seq)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS trimmed (
-    stream_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entry (
-    stream_id INTEGER NOT NULL, seq INTEGER NOT NULL, received_at INTEGER NOT NULL,
-    publish_id TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (stream_id, seq)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS entry_publish_id ON entry (stream_id, publish_id);
-"""
 _INSERT = "INSERT INTO entry (stream_id, seq, received_at, publish_id, body) VALUES (?, ?, ?, ?, ?)"
 
 
 class SqliteFile:
     """Blocking access to the file. Writing methods belong to one thread; each reading thread opens a connection."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, new_epoch: bool = False) -> None:
         self.path = path
         self._max_bytes = max_bytes
+        self._new_epoch = new_epoch
         self._ownership = Ownership(path)
         self._is_open = False
         self._room_bytes = 0
@@ -87,20 +66,30 @@ class SqliteFile:
             with _translated(self.path):
                 self._db = self.connect()
                 undo.callback(self._db.close)
-                for pragma in _PRAGMAS:
-                    self._db.execute(f"PRAGMA {pragma}")
-                self._page_bytes: int = self._db.execute("PRAGMA page_size").fetchone()[0]
-                self._db.executescript(_SCHEMA)
-                continued = self._life() == self._ownership.life
-                for stream_id in stream_ids:
-                    self._bounds[stream_id] = self._load(stream_id, continued=continued)
-                self._begin_life()
+                self._page_bytes = prepare(self._db)
+                self._place = self._find()
+                # One transaction: a start that fails leaves no epoch behind in some streams only.
+                with self._transaction():
+                    continued = not self._new_epoch and self._life() == self._ownership.life
+                    for stream_id in stream_ids:
+                        self._bounds[stream_id] = self._load(stream_id, continued=continued)
+                    self._begin_life()
             undo.pop_all()
+        if not continued and any(bounds.head for bounds in self._bounds.values()):
+            logger.warning(
+                "the log begins a new epoch, because %s: %s",
+                "it was asked to" if self._new_epoch else "its file isn't the one that its last owner left",
+                ", ".join(f"stream {stream_id} from {bounds.head + 1}" for stream_id, bounds in self._bounds.items()),
+            )
         self._is_open = True
 
     def connect(self) -> sqlite3.Connection:
-        """A connection for the calling thread. Transactions are begun and ended by hand."""
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        """A connection for the calling thread. Transactions are begun and ended by hand.
+
+        Raises `LogUnavailableError`, for example where the process has no file descriptor left.
+        """
+        with _translated(self.path):
+            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
 
     def bounds(self, stream_id: int) -> Bounds:
         """What is held of a stream, as of the last commit."""
@@ -112,12 +101,18 @@ class SqliteFile:
         Raises `LogBusyError` at the size limit, `LogUnavailableError` on any fault; then nothing was stored.
         """
         with _translated(self.path):
+            self._check_place()
             self._take_room(drafts)
             try:
                 return self._append_new(drafts)
             except sqlite3.IntegrityError:
                 # Some publish id is here already. Rare (a retry), so only then each one is looked up.
                 return self._append_checked(drafts)
+
+    def find(self, drafts: Sequence[Draft]) -> list[Appended | None]:
+        """The first entry of each draft's publish id; None where there is none. Raises `LogUnavailableError`."""
+        with _translated(self.path):
+            return [self._first(draft) for draft in drafts]
 
     def read_after(
         self, db: sqlite3.Connection, stream_id: int, seq: int, *, limit: int, max_bytes: int
@@ -141,6 +136,7 @@ class SqliteFile:
     def trim(self, stream_id: int, *, before: int) -> int:
         """Delete the oldest entries that came before a time (Unix ms); one step. Returns how many."""
         with _translated(self.path):
+            self._check_place()
             bounds = self._bounds[stream_id]
             # The first entry that is young enough ends the run: a clock that was set back may have left older
             # ones behind it, and deleting those would make a hole.
@@ -162,7 +158,7 @@ class SqliteFile:
             return oldest - bounds.oldest
 
     def close(self) -> None:
-        """Close the file and give up ownership; does nothing where that is done."""
+        """Close the file and give up ownership; does nothing where that is done. Raises nothing of a failing disk."""
         if not self._is_open:
             return
         self._is_open = False
@@ -170,6 +166,9 @@ class SqliteFile:
             with _translated(self.path):
                 # A backup taken while this life lasted is then known as one, if it is ever put back.
                 self._begin_life()
+        except LogUnavailableError as error:
+            # Everything that was answered is durable already; only such a backup may go unnoticed.
+            logger.warning("can't note the end of the log's life: %s", error)
         finally:
             self._db.close()
             self._ownership.release()
@@ -222,18 +221,23 @@ class SqliteFile:
         with self._transaction():
             for draft in drafts:
                 bounds = self._bounds[draft.stream_id]
-                known = self._db.execute(
-                    "SELECT seq, received_at FROM entry WHERE stream_id = ? AND publish_id = ?",
-                    (draft.stream_id, draft.publish_id),
-                ).fetchone()
-                if known:
-                    appended.append(Appended(bounds.event_id(known[0]), known[1], duplicate=True))
+                if (first := self._first(draft)) is not None:
+                    appended.append(first)
                     continue
                 seq = heads[draft.stream_id] = heads.get(draft.stream_id, bounds.head) + 1
                 self._db.execute(_INSERT, (draft.stream_id, seq, draft.received_at, draft.publish_id, draft.body))
                 appended.append(Appended(bounds.event_id(seq), draft.received_at, duplicate=False))
         self._move(heads)
         return appended
+
+    def _first(self, draft: Draft) -> Appended | None:
+        found = self._db.execute(
+            "SELECT seq, received_at FROM entry WHERE stream_id = ? AND publish_id = ?",
+            (draft.stream_id, draft.publish_id),
+        ).fetchone()
+        if found is None:
+            return None
+        return Appended(self._bounds[draft.stream_id].event_id(found[0]), found[1], duplicate=True)
 
     def _move(self, heads: dict[int, int]) -> None:
         for stream_id, head in heads.items():
@@ -250,6 +254,22 @@ class SqliteFile:
                 break
             entries.append(Entry(event_id(seq), body))
         return entries
+
+    def _find(self) -> tuple[int, int]:
+        there = self.path.stat()
+        return there.st_dev, there.st_ino
+
+    def _check_place(self) -> None:
+        """See that the file still is where it was opened. Else what is stored would be gone with this process."""
+        try:
+            replaced = self._find() != self._place
+        except FileNotFoundError:
+            replaced = True
+        if replaced:
+            raise LogUnavailableError(
+                f"The log {str(self.path)!r} was moved, deleted or replaced while in use. "
+                "Put it back, or start the channel again."
+            )
 
     def _take_room(self, drafts: Sequence[Draft]) -> None:
         """See that the file is below its limit. It is measured only where the room found last is used up."""

@@ -28,6 +28,12 @@ class Command(BaseCommand):
             help="Address to listen on (default: 127.0.0.1:8001). Use [::1]:8001 for IPv6.",
         )
 
+        parser.add_argument(
+            "--new-epoch",
+            action="store_true",
+            help="Begin a new epoch of each stream: once, after the log was put back from a backup.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             # Only this command needs the extra; the import says so where it is missing.
@@ -39,7 +45,7 @@ class Command(BaseCommand):
         _set_up_logging(options["verbosity"])
         host, port = options["bind"]
         try:
-            channel = channel_application()
+            channel = channel_application(new_epoch=options["new_epoch"])
             logger.info("opening the log %s", channel.config.log_url)
             serve(channel, channel, host=host, port=port)
         except (ConfigurationError, LogError) as error:

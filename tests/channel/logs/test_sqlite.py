@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from inlive_banner.channel.logs import SqliteLog, make_log, sqlite
-from inlive_banner.exceptions import ConfigurationError, LogUnavailableError
+from inlive_banner.exceptions import ConfigurationError, LogBusyError, LogUnavailableError
 from tests.channel.driver import eventually, run
 from tests.channel.logs.conftest import FOREVER_SECONDS, make_draft
 
 
-async def opened(path: Path, *, retention_seconds: float = FOREVER_SECONDS) -> SqliteLog:
-    log = SqliteLog(path / "log.sqlite3", max_bytes=10**9, retention_seconds=retention_seconds)
+async def opened(path: Path, *, retention_seconds: float = FOREVER_SECONDS, max_bytes: int = 10**9) -> SqliteLog:
+    log = SqliteLog(path / "log.sqlite3", max_bytes=max_bytes, retention_seconds=retention_seconds)
     await log.open([15], lambda *_: None)
     return log
 
@@ -100,6 +100,53 @@ def test_log_reads_while_a_commit_waits(tmp_path: Path):
         await log.close()
 
     run(main())
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_log_at_its_size_limit_answers_repeats_and_refuses_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: bool
+):
+    async def main() -> None:
+        log = await opened(tmp_path, max_bytes=1)
+        log._file._room_bytes = 10**6
+        first = await log.append(make_draft("publish-1", received_at=1))
+        log._file._room_bytes = 0
+        if not readable:
+
+            def fail(*_: object) -> None:
+                raise LogUnavailableError("no disk")
+
+            monkeypatch.setattr(log._file, "find", fail)
+        drafts = [make_draft("publish-2"), make_draft("publish-1", received_at=2), make_draft("publish-3")]
+        answers = await asyncio.gather(*map(log.append, drafts), return_exceptions=True)
+        assert [isinstance(answer, LogBusyError) for answer in answers] == [True, not readable, True]
+        if readable:
+            assert answers[1] == first._replace(duplicate=True)
+        assert log._pending == 0
+        await log.close()
+
+    run(main())
+
+
+def test_log_says_once_that_it_refuses_and_once_that_it_takes_again(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async def main() -> None:
+        log = await opened(tmp_path)
+        path = tmp_path / "log.sqlite3"
+        path.rename(tmp_path / "away")
+        for number in range(3):
+            with pytest.raises(LogUnavailableError):
+                await log.append(make_draft(f"publish-{number}"))
+        (tmp_path / "away").rename(path)
+        for number in range(3):
+            await log.append(make_draft(f"publish-{number}"))
+        await log.close()
+
+    run(main())
+    # The trim that runs now and then may have its own word to say.
+    assert [message.partition(" until")[0] for message in caplog.messages if "publishes" in message] == [
+        "publishes are refused",
+        "publishes are taken again",
+    ]
 
 
 @pytest.mark.parametrize(

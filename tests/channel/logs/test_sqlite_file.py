@@ -31,8 +31,8 @@ def open_file() -> Iterator[Opener]:
     """Opens files, and closes at the end what a test has left open."""
     with contextlib.ExitStack() as stack:
 
-        def opener(path: Path, *, max_bytes: int = 10**9) -> SqliteFile:
-            file = SqliteFile(path, max_bytes=max_bytes)
+        def opener(path: Path, *, max_bytes: int = 10**9, new_epoch: bool = False) -> SqliteFile:
+            file = SqliteFile(path, max_bytes=max_bytes, new_epoch=new_epoch)
             file.open([15, 16])
             stack.callback(file.close)
             return file
@@ -201,6 +201,46 @@ def test_file_append_while_locked_by_another_is_refused(file: SqliteFile, path: 
     assert seqs(file) == [1]
 
 
+def test_file_that_was_taken_away_takes_nothing_until_it_is_back(file: SqliteFile, path: Path, tmp_path: Path):
+    """SQLite itself would go on writing into a file that nobody can open any more."""
+    append_some(file, 2)
+    path.rename(tmp_path / "away")
+    with pytest.raises(LogUnavailableError, match="moved, deleted or replaced"):
+        append_some(file, 1, start=2)
+    shutil.copy(tmp_path / "away", path)  # another file by the same name
+    for refused in (lambda: append_some(file, 1, start=2), lambda: file.trim(15, before=10**15)):
+        with pytest.raises(LogUnavailableError, match="moved, deleted or replaced"):
+            refused()
+    (tmp_path / "away").rename(path)
+    append_some(file, 1, start=2)
+    assert seqs(file) == [1, 2, 3]
+
+
+def test_file_close_on_a_failing_disk_lets_the_next_owner_in(
+    path: Path, open_file: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    file = open_file(path)
+    append_some(file, 2)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteFile, "_begin_life", fail)
+        file.close()
+    assert "disk is full" in caplog.text
+    assert seqs(open_file(path)) == [1, 2]
+
+
+def test_file_connection_that_cannot_be_made_is_the_logs_own_error(file: SqliteFile, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    with pytest.raises(LogUnavailableError, match="unable to open"):
+        file.connect()
+
+
 # Trimming
 
 
@@ -298,3 +338,80 @@ def test_file_restored_from_a_backup_begins_a_new_epoch_at_the_next_number(
     assert bounds.start_after(lost) == (5, False)
     assert bounds.start_after(kept) == (5, True)
     file.close()
+
+
+def crash(file: SqliteFile) -> None:
+    """Leave the file as a killed process does: nothing is written any more, and the system drops the lock."""
+    file._is_open = False
+    file._db.close()
+    file._ownership.release()
+
+
+def test_file_put_back_from_a_backup_of_a_life_that_was_killed_needs_to_be_told(
+    path: Path, tmp_path: Path, open_file: Opener, caplog: pytest.LogCaptureFixture
+):
+    """The one backup that the file can't tell from itself: `new_epoch` is what a restore is told by."""
+    file = open_file(path)
+    append_some(file, 5)
+    file._db.execute("VACUUM INTO ?", (str(tmp_path / "backup"),))
+    append_some(file, 5, start=5)
+    lost, kept = (str(file.bounds(15).event_id(seq)) for seq in (10, 5))
+    crash(file)
+    for name in ("log.sqlite3", "log.sqlite3-wal", "log.sqlite3-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup", path)
+    assert not caplog.messages
+    file = open_file(path, new_epoch=True)
+    bounds = file.bounds(15)
+    assert (bounds.head, [first for first, _ in bounds.epochs]) == (5, [1, 6])
+    assert bounds.start_after(lost) == (5, False)
+    assert bounds.start_after(kept) == (5, True)
+    assert file.append([make_draft("publish-new")])[0].event_id.epoch == bounds.epochs[1][1]
+    assert caplog.messages == [
+        "the log begins a new epoch, because it was asked to: stream 15 from 6, stream 16 from 1",
+    ]
+    file.close()
+    assert open_file(path).bounds(15).epochs == bounds.epochs
+
+
+def test_file_told_to_begin_a_new_epoch_keeps_what_it_holds_and_who_is_at_its_head(path: Path, open_file: Opener):
+    """Told so by mistake, it does no harm: nobody is sent anything twice."""
+    file = open_file(path)
+    append_some(file, 5)
+    head = str(file.bounds(15).event_id(5))
+    file.close()
+    for _ in range(2):
+        file = open_file(path, new_epoch=True)
+        assert file.bounds(15).start_after(head) == (5, True)
+        assert file.append([make_draft("publish-3")])[0].duplicate
+        file.close()
+
+
+def test_file_moved_without_what_stands_beside_it_loses_nobody(path: Path, tmp_path: Path, open_file: Opener):
+    file = open_file(path)
+    append_some(file, 5)
+    head = str(file.bounds(15).event_id(5))
+    file.close()
+    (tmp_path / "elsewhere").mkdir()
+    moved = tmp_path / "elsewhere" / "other-name.sqlite3"
+    shutil.copy(path, moved)
+    bounds = open_file(moved).bounds(15)
+    assert (bounds.head, bounds.start_after(head)) == (5, (5, True))
+
+
+def test_file_whose_start_fails_half_way_has_begun_no_epoch(
+    path: Path, open_file: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    file = open_file(path)
+    append_some(file, 5)
+    epochs = file.bounds(15).epochs
+    file.close()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteFile, "_begin_life", fail)
+        with pytest.raises(LogUnavailableError, match="No space left"):
+            open_file(path, new_epoch=True)
+    assert open_file(path).bounds(15).epochs == epochs
