@@ -209,8 +209,34 @@ class InteractionAdmin(ReadOnlyAdmin):
 class PositionAdmin(ReadOnlyAdmin):
     """How far each stream is recorded, and what was lost on the way."""
 
-    list_display = ("stream", "last_event_id", "updated_at", "lost_events", "malformed_events")
+    list_display = (
+        "stream",
+        "last_event_id",
+        "updated_at",
+        "received",
+        "recorded_after",
+        "lost_events",
+        "malformed_events",
+        "connected",
+        "holder",
+    )
+    fields = list_display
     list_filter: ClassVar = ()
+
+    @admin.display(description=_("newest received"))
+    def received(self, row: Position) -> str:
+        """When the channel received the newest recorded interaction."""
+        return _to_the_second(row.received_at) if row.received_at else "-"
+
+    @admin.display(description=_("lag"))
+    def recorded_after(self, row: Position) -> str:
+        """How long after that it was recorded, in seconds."""
+        return "-" if row.lag is None else f"{row.lag.total_seconds():.1f} s"
+
+    @admin.display(description=_("connected since"))
+    def connected(self, row: Position) -> str:
+        """When the holder's connection to the channel began."""
+        return _to_the_second(row.connected_since) if row.connected_since else "-"
 
 
 @admin.register(Rollup)

@@ -136,6 +136,15 @@ class Position(models.Model):
     """Events whose numbers the log no longer had when the worker came to them."""
     malformed_events = models.PositiveBigIntegerField(_("malformed events"), default=0)
     """Broadcasts that look like a banner's but can't be read as one; passed over."""
+    received_at = models.DateTimeField(_("newest received"), null=True, blank=True)
+    """When the channel received the newest interaction that was recorded; null where none is yet."""
+    lag = models.DurationField(_("lag"), null=True, blank=True)
+    """How long after `received_at` that interaction was recorded."""
+    holder = models.CharField(_("holder"), max_length=200, blank=True, default="")
+    """`host:pid` of the worker that began to follow or recorded last; "" where that one has ended its connection.
+    One that was killed stays here until another comes."""
+    connected_since = models.DateTimeField(_("connected since"), null=True, blank=True)
+    """When the holder's connection to the channel began; null where there is no holder."""
 
     objects = PositionQuerySet.as_manager()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
@@ -251,3 +252,27 @@ def test_live_page_belongs_to_its_own_admin_site(rows, rf):
 
     assert request.current_app == "second"
     assert response.context_data["site_title"] == site.site_title
+
+
+def test_position_shows_how_the_worker_does_and_who_it_is(rows, boss):
+    Position.objects.filter(pk=15).update(
+        received_at=NOON,
+        lag=timedelta(seconds=1.25),
+        holder="worker-host:4711",
+        connected_since=NOON + timedelta(minutes=5),
+    )
+
+    for address in ("/admin/inlive_banner/position/", "/admin/inlive_banner/position/15/change/"):
+        page = boss.get(address).content.decode()
+        assert "worker-host:4711" in page
+        assert "1.2 s" in page
+        assert "12:00:00" in page
+        assert "12:05:00" in page
+        assert 'name="holder"' not in page
+
+
+def test_position_that_nothing_was_recorded_to_shows_no_time(rows, boss):
+    page = boss.get("/admin/inlive_banner/position/").content.decode()
+
+    for field in ("recorded_after", "received", "connected"):
+        assert page.count(f'<td class="field-{field}">-</td>') == 2

@@ -30,6 +30,10 @@ _MEANINGFUL_LINE = re.compile(rb"(?:data|event)(?::.*)?|id(?::[^\0]*)?|retry: ?[
 _COMMENTS = re.compile(rb"^:[^\n]*(?:\n|\Z)", re.MULTILINE)
 
 
+_FIRST_ID = re.compile(rb"(id:[^\n\0]{0,64})\n")
+"""Longer than any id of the channel isn't worth keeping."""
+
+
 class EventFramer:
     """Takes the pieces of one connection in turn, and gives back whole events that sseclient-py parses right.
 
@@ -40,13 +44,16 @@ class EventFramer:
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.dropped_events = 0
-        """Events that were longer than `max_event_bytes`; their ids were dropped with them."""
+        """Events that were longer than `max_event_bytes`. Where the id came before what made it too long, an event
+        with this id and empty data takes its place, so that a reader's position can move on."""
         self._max_event_bytes = max_event_bytes
         self._start: bytes | None = b""
         """The connection's first bytes while they may still be a byte order mark; then None."""
         self._after_cr = False
         self._held = bytearray()
         """The beginning of an unfinished event."""
+        self._dropped_id = b""
+        """The `id` line of the event that is being dropped, where it was seen."""
         self._dropping = False
         """True inside an event that is too long, of which only the last byte is held."""
         self._carried: dict[bytes, bytes] = {}
@@ -96,7 +103,7 @@ class EventFramer:
         if end < 0:
             del self._held[:-1]
             return False
-        del self._held[: end + 2]
+        self._held[: end + 2] = _stub_of(self._dropped_id)
         self._dropping = False
         self.dropped_events += 1
         return True
@@ -110,12 +117,24 @@ class EventFramer:
         self._held = bytearray(_COMMENTS.sub(b"", self._held))
         if self._is_too_long(self._held):
             self._dropping = True
+            self._dropped_id = self._id_line_of(self._held)
             del self._held[:-1]
         elif in_comment:
             self._held += b":"
 
     def _is_too_long(self, event: bytes | bytearray) -> bool:
         return len(_COMMENTS.sub(b"", event).strip(b"\n")) > self._max_event_bytes
+
+    def _id_line_of(self, event: bytes | bytearray) -> bytes:
+        """The `id` line that a too long event begins with, as the channel's do; b"" where it begins otherwise.
+
+        It has to end within the bound: so much of the event was seen, wherever the pieces were cut. And what takes
+        the event's place must keep to the bound itself.
+        """
+        match = _FIRST_ID.match(
+            _COMMENTS.sub(b"", event).lstrip(b"\n")[: max(0, self._max_event_bytes - len(b"data:"))]
+        )
+        return match[1] if match else b""
 
     def _clean(self, events: bytes) -> bytes:
         is_short = len(events) <= self._max_event_bytes
@@ -125,7 +144,7 @@ class EventFramer:
         for event in events.split(b"\n\n"):
             if not is_short and self._is_too_long(event):
                 self.dropped_events += 1
-                continue
+                event = _stub_of(self._id_line_of(event)).removesuffix(b"\n\n")  # noqa: PLW2901  (it takes its place)
             lines = [line for line in _as_utf8(event).split(b"\n") if _MEANINGFUL_LINE.fullmatch(line)]
             if any(line.startswith(b"data") for line in lines):
                 cleaned += [*self._carried.values(), *lines, b""]
@@ -133,6 +152,10 @@ class EventFramer:
             else:
                 self._carried |= {line[:2]: line for line in lines if not line.startswith(b"event")}
         return b"".join(line + b"\n" for line in cleaned)
+
+
+def _stub_of(id_line: bytes) -> bytes:
+    return id_line + b"\ndata:\n\n" if id_line else b""
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -6,13 +6,16 @@ before it may repeat: what the position covers and what is stored already is lef
 
 from __future__ import annotations
 
+import os
+import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
@@ -30,6 +33,7 @@ _IDS_PER_QUERY = 500
 class Report:
     """What one committed batch came to. Every record of it is counted in exactly one of the first four."""
 
+    stream_id: int
     inserted: int
     """New rows."""
     duplicates: int
@@ -42,6 +46,8 @@ class Report:
     """Numbers that were missing between the position and these records."""
     position: str
     """The stream's position after it, `<epoch>-<seq>`, or "0"."""
+    received_at: datetime | None
+    """When the channel received the newest interaction among the new records; None where none is one."""
 
 
 class Sink:
@@ -51,6 +57,9 @@ class Sink:
         self.stream_id = stream_id
         self._using = using
         self._positions = Position.objects.using(using)
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        """Who writes, as the position's row names it."""
+        self._connected_since: datetime | None = None
 
     def position(self) -> str:
         """The last event id that is recorded, "0" where nothing is yet. Makes the stream's row where there is none.
@@ -69,43 +78,82 @@ class Sink:
         with transaction.atomic(using=self._using, durable=True):
             return self._record(records)
 
+    def begin(self) -> None:
+        """Say in the position's row that this worker follows the stream from now on. Commits.
+
+        Only tells people who works: it is no lock, and another worker may say the same. Raises Django's database
+        errors.
+        """
+        self.position()
+        self._connected_since = timezone.now()
+        self._mine().update(**self._holding())
+
+    def end(self) -> None:
+        """Take back what `begin` said, unless another worker has said it since. Commits. Raises as `begin`."""
+        self._connected_since = None
+        self._mine().filter(holder=self.holder).update(holder="", connected_since=None)
+
     def disconnect(self) -> None:
         """Give up the calling thread's connection, which may be broken; the next call opens another."""
         connections[self._using].close()
 
+    def _mine(self) -> QuerySet[Position]:
+        return self._positions.filter(stream_id=self.stream_id)
+
+    def _holding(self) -> dict[str, Any]:
+        # With each batch, too: of several workers the row names the one that recorded last, and so one that lives.
+        since = self._connected_since
+        return {} if since is None else {"holder": self.holder, "connected_since": since}
+
     def _record(self, records: Sequence[Record]) -> Report:
-        mine = self._positions.filter(stream_id=self.stream_id)
+        mine = self._mine()
         # The first statement writes: it takes the lock at which a second sink waits, on PostgreSQL and SQLite alike.
         # (SELECT FOR UPDATE does nothing on SQLite, and a transaction there that reads first and writes later fails
         # at once with "database is locked", whatever its timeout.)
         mine.update(updated_at=timezone.now())
         before = parse_event_id(mine.values_list("last_event_id", flat=True).get())
         fresh, after, lost = _after_position(records, before)
-        rows = self._insert_new(fresh)
+        rows = self._insert_new(_rows_by_id(fresh))
         self._count(rows)
-        malformed = sum(record.malformed for record in fresh)
-        position = str(after or FROM_OLDEST)
+        report = self._report(records, fresh, len(rows), lost, after)
+        now = timezone.now()
+        timely: dict[str, Any] = {}
+        if report.received_at is not None:
+            timely = {"received_at": report.received_at, "lag": max(now - report.received_at, timedelta())}
         mine.update(
-            last_event_id=position,
-            updated_at=timezone.now(),
+            last_event_id=report.position,
+            updated_at=now,
             lost_events=F("lost_events") + lost,
-            malformed_events=F("malformed_events") + malformed,
+            malformed_events=F("malformed_events") + report.malformed,
+            **timely,
+            **self._holding(),
         )
-        with_row = sum(record.row is not None for record in fresh)
+        return report
+
+    def _preview(self, records: Sequence[Record], position: str) -> Report:
+        """What `_record` would come to at this position. Only reads."""
+        fresh, after, lost = _after_position(records, parse_event_id(position))
+        rows = _rows_by_id(fresh)
+        self._leave_out_stored(rows)
+        return self._report(records, fresh, len(rows), lost, after)
+
+    def _report(
+        self, records: Sequence[Record], fresh: Sequence[Record], inserted: int, lost: int, after: EventId | None
+    ) -> Report:
+        malformed = sum(record.malformed for record in fresh)
+        times = [record.row.received_at for record in fresh if record.row is not None]
         return Report(
-            inserted=len(rows),
-            duplicates=len(records) - len(fresh) + with_row - len(rows),
-            passed_over=len(fresh) - with_row - malformed,
+            stream_id=self.stream_id,
+            inserted=inserted,
+            duplicates=len(records) - len(fresh) + len(times) - inserted,
+            passed_over=len(fresh) - len(times) - malformed,
             malformed=malformed,
             lost=lost,
-            position=position,
+            position=str(after or FROM_OLDEST),
+            received_at=times[-1] if times else None,
         )
 
-    def _insert_new(self, records: Iterable[Record]) -> list[Row]:
-        rows: dict[str, Row] = {}
-        for record in records:
-            if record.row is not None:
-                rows.setdefault(record.row.publish_id, record.row)
+    def _insert_new(self, rows: dict[str, Row]) -> list[Row]:
         try:
             with transaction.atomic(using=self._using):
                 insert_rows(connections[self._using], self.stream_id, list(rows.values()))
@@ -136,6 +184,15 @@ class Sink:
             )
         ]
         rollups.bulk_create(missing)
+
+
+def _rows_by_id(records: Iterable[Record]) -> dict[str, Row]:
+    """The rows by publish id: of several with one id the first."""
+    rows: dict[str, Row] = {}
+    for record in records:
+        if record.row is not None:
+            rows.setdefault(record.row.publish_id, record.row)
+    return rows
 
 
 def _after_position(records: Iterable[Record], position: EventId | None) -> tuple[list[Record], EventId | None, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from django.db import InterfaceError, OperationalError
 from inlive_banner.envelope import EventId, parse_event_id
 from inlive_banner.exceptions import SourceUnavailableError
 from inlive_banner.tail.backoff import Backoff
+from inlive_banner.tail.notices import Notices
 from inlive_banner.tail.progress import Progress, SourceGapError
 from inlive_banner.tail.records import Record
-from inlive_banner.tail.sink import Sink
+from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source, Subscription
 
 __all__ = ["Phase", "Worker"]
@@ -63,6 +65,8 @@ class Worker:
         once: bool = False,
         batch_size: int = 500,
         make_backoff: Callable[[], Backoff] = Backoff,
+        on_report: Callable[[Report], None] = lambda _report: None,
+        retention_seconds: float = math.inf,
     ) -> None:
         self.phase = Phase.CONNECTING
         self._source = source
@@ -70,6 +74,9 @@ class Worker:
         self._once = once
         self._batch_size = batch_size
         """A batch is committed when it has so many records; it has more by what one read brings."""
+        self._on_report = on_report
+        """Called in the worker's thread after each batch; what it raises ends the worker."""
+        self._notices = Notices(sink.stream_id, retention_seconds=retention_seconds)
         self._channel_backoff = make_backoff()
         self._database_backoff = make_backoff()
         self._stopping = threading.Event()
@@ -122,11 +129,13 @@ class Worker:
                 # Asked after the subscription can be seen by stop(), so that none of the two misses the other.
                 if self._stopping.is_set():
                     return True
+                self._with_database(self._sink.begin)
                 self._enter(Phase.FOLLOWING, f"from {position}")
                 if self._follow(subscription, parse_event_id(position)):
                     return True
             finally:
                 self._subscription = None
+                self._let_go()
                 if subscription.dropped_events:
                     logger.warning(
                         "stream=%s dropped=%s Events were too long to be read.",
@@ -149,6 +158,8 @@ class Worker:
                     first = progress.init is None
                     if (record := progress.take(event)) is not None:
                         batch.append(record)
+                        if record.malformed:
+                            self._notices.malformed(event)
                     if first:
                         self._warn_where_not_recovered(progress)
                 done = self._stopping.is_set() or (self._once and progress.is_at_head())
@@ -171,13 +182,18 @@ class Worker:
         report = self._with_database(lambda: self._sink.record(batch))
         self._enter(Phase.FOLLOWING)
         logger.debug("stream=%s %s", self._sink.stream_id, report)
-        if report.lost:
-            logger.warning(
-                "stream=%s lost=%s position=%s Events are missing: the channel's log no longer has them.",
-                self._sink.stream_id,
-                report.lost,
-                report.position,
-            )
+        self._notices.batch(report)
+        self._on_report(report)
+
+    def _let_go(self) -> None:
+        if self.phase is Phase.DATABASE_AWAY:
+            return  # it would only wait once more
+        try:
+            self._sink.end()
+        except _DATABASE_AWAY as error:
+            # Only the admin's view of who follows is stale now; the next connection writes it anew.
+            logger.debug("stream=%s holder=%s not taken back: %s", self._sink.stream_id, self._sink.holder, error)
+            self._sink.disconnect()
 
     def _with_database(self, call: Callable[[], T]) -> T:
         """Call until the database takes it. Raises its error where `stop` comes first."""

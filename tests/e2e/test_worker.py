@@ -141,6 +141,35 @@ def test_two_workers_on_one_stream_store_each_click_once(demo: Demo, publisher: 
     assert_exactly_once(demo, publisher)
 
 
+def test_worker_takes_over_within_ten_seconds_when_the_other_is_killed(demo: Demo, publisher: Publisher) -> None:
+    """Whichever of the two is killed, the row then names the one that lives."""
+
+    def holder() -> int:
+        ((name,),) = demo.query("SELECT holder FROM inlive_banner_position")
+        return int(name.rpartition(":")[2] or 0)
+
+    def holding_after_a_click() -> int:
+        publisher.publish(1)
+        return holder()
+
+    with demo.channel(), demo.worker() as first, demo.worker() as second:
+        pids = {worker._process.pid: worker for worker in (first, second)}
+        publisher.publish(20)
+        wait_for_drain(demo, publisher)
+        doomed = wait_until(lambda: pids.get(holder()), what="one of the two as the holder")
+        (survivor,) = {*pids.values()} - {doomed}
+        with publisher.publishing():
+            doomed.kill()
+            killed = time.monotonic()
+            rows = len(stored(demo))
+            wait_until(lambda: len(stored(demo)) > rows + 10, what="rows of the other worker")
+        wait_until(lambda: holding_after_a_click() == survivor._process.pid, what="the other worker's name")
+        assert time.monotonic() - killed < 10
+        wait_for_drain(demo, publisher)
+
+    assert_exactly_once(demo, publisher)
+
+
 def test_worker_terminated_while_it_is_idle_exits_cleanly_and_promptly(demo: Demo, publisher: Publisher) -> None:
     with demo.channel(), demo.worker() as worker:
         publisher.publish(1)

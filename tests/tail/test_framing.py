@@ -36,8 +36,19 @@ def test_framer_given_an_event_of_the_longest_size_keeps_it() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 1000], ids=lambda size: f"pieces of {size}")
 def test_framer_given_a_longer_event_drops_it_alone_and_counts_it(size: int) -> None:
-    framer = EventFramer(max_event_bytes=10)
+    framer = EventFramer(max_event_bytes=12)
     stream = b"data: a\n\nid: 2\ndata: abcde\n\ndata: b\n\n"
+
+    events = b"".join(framer.feed(stream[start : start + size]) for start in range(0, len(stream), size))
+
+    assert events == b"data: a\n\nid: 2\ndata:\n\ndata: b\n\n"
+    assert framer.dropped_events == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000], ids=lambda size: f"pieces of {size}")
+def test_framer_given_a_longer_event_without_an_id_leaves_nothing_of_it(size: int) -> None:
+    framer = EventFramer(max_event_bytes=10)
+    stream = b"data: a\n\ndata: abcdefg\n\ndata: b\n\n"
 
     events = b"".join(framer.feed(stream[start : start + size]) for start in range(0, len(stream), size))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +14,13 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inlive_banner.envelope import EventId
 from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Report, Sink
 from tests.tail.making import EPOCH, NOW, make_record
@@ -50,7 +54,16 @@ def assert_counts_are_those_of_the_rows(alias: str) -> None:
 def test_record_stores_rows_counts_and_position(sink: Sink, database_alias: str) -> None:
     report = sink.record([make_record(1), make_record(2, name="other")])
 
-    assert report == Report(inserted=2, duplicates=0, passed_over=0, malformed=0, lost=0, position=f"{EPOCH}-2")
+    assert report == Report(
+        stream_id=15,
+        inserted=2,
+        duplicates=0,
+        passed_over=0,
+        malformed=0,
+        lost=0,
+        position=f"{EPOCH}-2",
+        received_at=NOW,
+    )
     first = Interaction.objects.using(database_alias).order_by("pk").values().first()
     assert first is not None
     assert first.pop("id")
@@ -75,7 +88,8 @@ def test_record_delivered_again_changes_nothing(sink: Sink, database_alias: str)
 
     report = sink.record(batch)
 
-    assert report == Report(inserted=0, duplicates=3, passed_over=0, malformed=0, lost=0, position=f"{EPOCH}-3")
+    assert (report.inserted, report.duplicates, report.malformed, report.position) == (0, 3, 0, f"{EPOCH}-3")
+    assert report.received_at is None
     assert len(stored_ids(database_alias)) == 2
     assert Position.objects.using(database_alias).get().malformed_events == 1
     assert_counts_are_those_of_the_rows(database_alias)
@@ -310,3 +324,79 @@ def test_record_of_any_redelivery_stores_each_publish_id_once(
     assert sink.position() == f"{EPOCH}-{len(log)}"
     assert Position.objects.using(database_alias).get().lost_events == 0
     assert_counts_are_those_of_the_rows(database_alias)
+
+
+def test_record_keeps_when_the_newest_interaction_came_and_how_late_it_was_recorded(
+    sink: Sink, database_alias: str
+) -> None:
+    received = timezone.now() - timedelta(seconds=90)
+    sink.record([make_record(1, received_at=received)])
+    sink.record([Record(EventId(EPOCH, 2))])
+
+    position = Position.objects.using(database_alias).get()
+    assert position.received_at == received
+    assert position.lag is not None
+    assert 90 <= position.lag.total_seconds() < 100
+
+
+def test_record_of_what_came_in_the_future_by_another_clock_has_no_lag(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(1, received_at=timezone.now() + timedelta(hours=1))])
+
+    assert Position.objects.using(database_alias).get().lag == timedelta()
+
+
+def test_begin_and_end_name_the_holder_and_take_it_back(sink: Sink, database_alias: str) -> None:
+    sink.begin()
+    held = Position.objects.using(database_alias).get()
+    sink.end()
+    free = Position.objects.using(database_alias).get()
+
+    assert held.holder == f"{socket.gethostname()}:{os.getpid()}"
+    assert held.connected_since is not None
+    assert timezone.now() - held.connected_since < timedelta(minutes=1)
+    assert (free.holder, free.connected_since) == ("", None)
+
+
+def test_end_leaves_another_holder(sink: Sink, database_alias: str) -> None:
+    other = Sink(15, using=database_alias)
+    other.holder = "other:1"
+    sink.begin()
+    other.begin()
+    sink.end()
+
+    assert Position.objects.using(database_alias).get().holder == "other:1"
+
+
+def test_record_of_one_of_two_workers_names_that_one(sink: Sink, database_alias: str) -> None:
+    """The other may have been killed since."""
+    other = Sink(15, using=database_alias)
+    other.holder = "other:1"
+    sink.begin()
+    other.begin()
+    sink.record([make_record(1)])
+
+    assert Position.objects.using(database_alias).get().holder == sink.holder
+
+
+def test_dry_run_reports_like_a_sink_and_writes_nothing(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(1)])
+    before = list(Position.objects.using(database_alias).values())
+    again = make_record(2, publish_id=make_record(1).row.publish_id)
+    batch = [make_record(1), again, make_record(3), make_record(6), Record(EventId(EPOCH, 7), malformed=True)]
+    dry = DryRunSink(15, using=database_alias)
+
+    dry.begin()
+    with CaptureQueriesContext(connections[database_alias]) as queries:
+        report = dry.record(batch)
+    dry.end()
+
+    assert dry.position() == f"{EPOCH}-7"
+    assert all(query["sql"].startswith("SELECT") for query in queries)
+    assert list(Position.objects.using(database_alias).values()) == before
+    assert len(stored_ids(database_alias)) == 1
+    assert report == sink.record(batch)
+
+
+def test_dry_run_on_a_stream_without_a_position_makes_none(database_alias: str) -> None:
+    assert DryRunSink(15, using=database_alias).position() == "0"
+    assert not Position.objects.using(database_alias).exists()

@@ -252,23 +252,93 @@ def test_worker_passes_over_what_it_cant_read(channel: FakeChannel) -> None:
 def test_worker_given_an_event_without_end_drops_it_alone_and_says_so(
     channel: FakeChannel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It asks once more, as for any hole, and then counts the event as lost."""
+    """Ten megabytes of a name. Its id came first, so the position moves on, also where it is the newest event."""
 
     def deliver(connection: Connection) -> None:
         connection.begin()
         connection.send(encode_init() + encode_event(1))
-        connection.send(b"id: %s-2\ndata: " % EPOCH.encode() + b"x" * 2_000_000 + b"\n\n")
-        connection.send(encode_event(3))
+        connection.send(encode_event(2, message={"name": "x" * 10_000_000}) + encode_event(3))
+        connection.send(encode_event(4, message={"name": "x" * 10_000_000}))
         connection.stall()
 
-    channel.scripts += [deliver, deliver]
+    channel.scripts.append(deliver)
 
     with running(make_worker(channel)):
         wait_for_clicks(2)
+        wait_until(lambda: Sink(15).position() == f"{EPOCH}-4")
 
     assert stored() == clicks(1, 3)
-    assert Position.objects.get().lost_events == 1
-    assert "too long" in caplog.text
+    position = Position.objects.get()
+    assert (position.lost_events, position.malformed_events) == (0, 2)
+    assert len(channel.connections) == 1
+    assert "longer than the worker reads" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("message", "malformed", "name"),
+    [
+        ({"user_id": ""}, 1, None),
+        ({"time": "noon"}, 1, None),
+        ({"name": "a\0b"}, 0, "a\ufffdb"),
+        ({"name": "n" * 20_000}, 0, "n" * 199 + "…"),
+        ({"name": "SURROGATE"}, 1, None),
+    ],
+    ids=["no user id", "time", "NUL", "too long", "lone surrogate"],
+)
+def test_worker_given_a_bad_message_goes_on_with_the_next(
+    channel: FakeChannel, message: dict[str, object], malformed: int, name: str | None, database_alias: str
+) -> None:
+    def deliver(connection: Connection) -> None:
+        connection.begin()
+        bad = encode_event(1, message=message).replace(b"SURROGATE", rb"\ud800")
+        connection.send(encode_init() + bad + encode_event(2))
+        connection.stall()
+
+    channel.scripts.append(deliver)
+
+    with running(make_worker(channel, Sink(15, using=database_alias))):
+        wait_for_clicks(1 if malformed else 2, database_alias)
+
+    position = Position.objects.using(database_alias).get()
+    assert (position.last_event_id, position.malformed_events) == (f"{EPOCH}-2", malformed)
+    names = list(Interaction.objects.using(database_alias).order_by("pk").values_list("name", flat=True))
+    assert names == ([name] if name else []) + ["demo-banner"]
+
+
+def test_worker_names_itself_as_the_holder_while_it_is_connected(channel: FakeChannel) -> None:
+    worker = make_worker(channel)
+
+    with running(worker):
+        wait_until(lambda: worker.phase is Phase.FOLLOWING)
+        held = Position.objects.get()
+
+    free = Position.objects.get()
+    assert held.holder == Sink(15).holder
+    assert held.connected_since is not None
+    assert (free.holder, free.connected_since) == ("", None)
+
+
+def test_worker_that_cant_take_its_name_back_ends_all_the_same(channel: FakeChannel) -> None:
+    class StuckSink(Sink):
+        def end(self) -> None:
+            raise OperationalError("gone")
+
+    channel.publish()
+
+    make_worker(channel, StuckSink(15), once=True).run()
+
+    assert stored() == clicks(1)
+
+
+def test_worker_tells_what_each_batch_came_to_after_its_commit(channel: FakeChannel) -> None:
+    channel.publish(3)
+    seen: list[tuple[int, int]] = []
+    source = Source(channel_url=channel.url, stream_id=15, make_ticket=str, keep_alive_seconds=30)
+
+    Worker(source, Sink(15), once=True, on_report=lambda report: seen.append((report.inserted, len(stored())))).run()
+
+    assert sum(inserted for inserted, _ in seen) == 3
+    assert seen[-1][1] == 3
 
 
 def test_worker_refused_raises_at_once(channel: FakeChannel) -> None:
@@ -362,9 +432,12 @@ def test_worker_whose_database_goes_away_loses_and_doubles_nothing(
     errors = [OperationalError("gone"), InterfaceError("closed"), OperationalError("gone")]
     sink = FailingSink(list(errors), after_commit=after_commit)
 
-    with running(make_worker(channel, sink)):
+    worker = make_worker(channel, sink)
+
+    with running(worker):
         wait_for_clicks(100)
-        wait_until(lambda: not sink.errors)
+        # Back at work, not only out of errors: stopped while it still waits, the worker raises the last of them.
+        wait_until(lambda: not sink.errors and worker.phase is Phase.FOLLOWING)
 
     assert stored() == clicks(*range(1, 101))
     assert len(channel.connections) == 1

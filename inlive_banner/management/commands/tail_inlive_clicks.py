@@ -15,6 +15,8 @@ from django.db import Error as DatabaseError
 
 from inlive_banner.conf import settings
 from inlive_banner.exceptions import ConfigurationError, InliveBannerError, SourceRefusedError
+from inlive_banner.tail.dry_run import DryRunSink
+from inlive_banner.tail.reporter import Reporter
 from inlive_banner.tail.service import run_workers
 from inlive_banner.tail.sink import Sink
 from inlive_banner.tail.source import Source
@@ -23,6 +25,9 @@ from inlive_banner.tail.worker import Worker
 EXIT_RUNTIME = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
+
+_MAX_BATCH_SIZE = 10_000
+"""So many records are held in memory, and are one transaction, during which other writers of SQLite wait."""
 
 _LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG, logging.DEBUG)
 """Of the package's logger, by Django's -v."""
@@ -41,6 +46,8 @@ class Command(BaseCommand):
             epilog=(
                 "SIGTERM or Ctrl-C commits what has been read, and ends; a second one ends at once. Nothing is lost\n"
                 "either way: the next start goes on from the last commit.\n\n"
+                "verbosity (-v), for the notices on stderr: 0 errors only, 1 also warnings and changes of state,\n"
+                "2 and 3 also each batch and each message that can't be read.\n\n"
                 "exit codes:\n"
                 "  0  stopped by a signal, or --once has reached the head\n"
                 "  1  something failed at run time, for example the database, or a second signal came\n"
@@ -61,12 +68,50 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once", action="store_true", help="record what the channel holds now, then exit, instead of following"
         )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="read what the channel holds after the stored position, say what would be recorded, write nothing",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=_batch_size,
+            default=500,
+            metavar="N",
+            help=f"commit at the latest after so many events, 1 to {_MAX_BATCH_SIZE} (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--format",
+            choices=("text", "json"),
+            default="text",
+            help="of stdout: text is one line per stream at the end of --once and --dry-run, and nothing else; "
+            "json is one line per committed batch (default: %(default)s)",
+        )
 
-    def handle(self, *, stream: list[int] | None, once: bool, verbosity: int, **_options: Any) -> None:
+    def handle(
+        self, *, stream: list[int] | None, once: bool, dry_run: bool, batch_size: int, verbosity: int, **options: Any
+    ) -> None:
+        reporter = Reporter(self.stdout, as_json=options["format"] == "json", dry_run=dry_run)
+        make_sink = DryRunSink if dry_run else Sink
         with _notices_on_stderr(_LEVELS[verbosity]):
             try:
-                stream_ids = [settings.stream(stream_id).stream_id for stream_id in stream or settings.streams]
-                run_workers([_worker(stream_id, once=once) for stream_id in dict.fromkeys(stream_ids)])
+                streams = dict.fromkeys(
+                    settings.stream(stream_id).stream_id for stream_id in stream or settings.streams
+                )
+                workers = [
+                    Worker(
+                        _source(stream_id),
+                        make_sink(stream_id),
+                        once=once or dry_run,
+                        batch_size=batch_size,
+                        on_report=reporter.batch,
+                        retention_seconds=settings.RETENTION,
+                    )
+                    for stream_id in streams
+                ]
+                run_workers(workers)
+                if once or dry_run:
+                    reporter.summary(streams)
             except ConfigurationError as error:
                 raise CommandError(str(error), returncode=EXIT_USAGE) from error
             except SourceRefusedError as error:
@@ -74,19 +119,28 @@ class Command(BaseCommand):
             except KeyboardInterrupt as error:
                 sentence = "Ended at once. What was read and not recorded yet is read again at the next start."
                 raise CommandError(sentence, returncode=EXIT_RUNTIME) from error
+            except BrokenPipeError as error:
+                sentence = "Whoever read the output has gone. What was reported is recorded."
+                raise CommandError(sentence, returncode=EXIT_RUNTIME) from error
             except (InliveBannerError, DatabaseError) as error:
                 raise CommandError(str(error), returncode=EXIT_RUNTIME) from error
 
 
-def _worker(stream_id: int, *, once: bool) -> Worker:
-    source = Source(
+def _batch_size(text: str) -> int:
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= size <= _MAX_BATCH_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number from 1 to {_MAX_BATCH_SIZE}")
+    return size
+
+
+def _source(stream_id: int) -> Source:
+    return Source(
         channel_url=settings.channel_internal_url,
         stream_id=stream_id,
         # Silent: a worker isn't a viewer. A new one per connection, for each ends some day.
         make_ticket=partial(settings.signer.make_ticket, stream_id, silent=True),
         keep_alive_seconds=settings.KEEP_ALIVE,
     )
-    return Worker(source, Sink(stream_id), once=once)
 
 
 @contextmanager
