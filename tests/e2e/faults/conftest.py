@@ -1,0 +1,76 @@
+"""Fixtures of the faults: a stage with all processes on it, on each database in turn."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.faults.databases import Database, PostgresDatabase, PostgresServer, SqliteDatabase
+from tests.e2e.faults.stage import Stage
+from tests.e2e.processes import Demo
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def long() -> bool:
+    """True for the long form of each test: `INLIVE_FAULTS=long`. By default each runs in a shortened form."""
+    return os.environ.get("INLIVE_FAULTS") == "long"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL that tests may kill, with a migrated, empty database `migrated`."""
+    # As in the tests' own conftest: readable by the server's user, and short for its socket.
+    folder = Path(tempfile.mkdtemp(prefix="inlive-pg-"))
+    server = PostgresServer(folder)
+    try:
+        server.execute("CREATE DATABASE migrated")
+        demo = Demo(tmp_path_factory.mktemp("migrated-postgresql"))
+        demo.environment["DATABASE_URL"] = PostgresDatabase(server, "migrated").url
+        demo.manage("migrate", "--verbosity=0")
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, migrated_database: Path) -> SqliteDatabase:
+    """A migrated, empty database in a file."""
+    return SqliteDatabase(tmp_path / "site.sqlite3", migrated_database)
+
+
+@pytest.fixture
+def postgresql(postgres_server: PostgresServer) -> PostgresDatabase:
+    """A migrated, empty database on the server."""
+    name = f"faults_{next(_numbers)}"
+    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    return PostgresDatabase(postgres_server, name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Each database in turn."""
+    database: Database = request.getfixturevalue(request.param)
+    return database
+
+
+@pytest.fixture
+def make_stage(tmp_path: Path, page_token: str) -> Iterator[Callable[[Database], Stage]]:
+    """Set a stage with this database; what runs on it is ended after the test."""
+    with ExitStack() as stack:
+        yield lambda database: stack.enter_context(Stage(tmp_path, database, page_token))
+
+
+@pytest.fixture
+def stage(make_stage: Callable[[Database], Stage], database: Database) -> Stage:
+    """A stage on each database in turn, with nothing running yet."""
+    return make_stage(database)

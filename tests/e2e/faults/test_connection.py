@@ -1,0 +1,58 @@
+"""What lies between worker and channel resets, closes, stalls, and cuts events into pieces."""
+
+from __future__ import annotations
+
+from tests.e2e.faults.proxy import Proxy
+from tests.e2e.faults.stage import Stage
+from tests.polling import wait_until
+
+
+def worker_through(stage: Stage, proxy: Proxy) -> None:
+    stage.worker(INLIVE_CHANNEL_INTERNAL_URL=f"http://127.0.0.1:{proxy.port}", FAULTS_KEEP_ALIVE="1")
+
+
+def test_connection_cut_in_the_middle_of_an_event_loses_nothing(stage: Stage, long: bool) -> None:
+    """By resets and clean closes in turn, and by slices of one byte all the time."""
+    stage.channel()
+    with Proxy(stage.demo.channel_port) as proxy:
+        proxy.slicing = True
+        worker_through(stage, proxy)
+        with stage.load.running():
+            for number in range(30 if long else 4):
+                stage.wait_for_rows(5)
+                (proxy.reset if number % 2 else proxy.close)()
+                wait_until(lambda: not proxy.pending, what="the cut")
+            with stage.recovering():
+                pass
+        assert proxy.connections > proxy.cuts
+        stage.judge()
+
+
+def test_event_that_the_connection_drops_is_asked_for_again(stage: Stage, long: bool) -> None:
+    """Its number is missing: the worker doesn't go on behind the hole."""
+    stage.channel()
+    with Proxy(stage.demo.channel_port) as proxy:
+        worker_through(stage, proxy)
+        with stage.load.running():
+            for _ in range(10 if long else 2):
+                stage.wait_for_rows(5)
+                proxy.losing = True
+                wait_until(lambda: not proxy.losing, what="an event to be dropped")
+            with stage.recovering():
+                pass
+        stage.judge()
+
+
+def test_stalled_connection_is_given_up_and_resumed(stage: Stage) -> None:
+    """Nothing arrives and nobody closes: only the missing keep-alives show it."""
+    stage.channel()
+    with Proxy(stage.demo.channel_port) as proxy:
+        worker_through(stage, proxy)
+        with stage.load.running():
+            stage.wait_for_rows()
+            proxy.stalled = True
+            stalled = proxy.connections
+            wait_until(lambda: proxy.connections > stalled, deadline_seconds=10, what="a new connection")
+            with stage.recovering():
+                proxy.stalled = False
+        stage.judge()
