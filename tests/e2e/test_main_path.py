@@ -116,7 +116,8 @@ def test_killed_channel_comes_back_and_no_acknowledged_click_is_lost_or_doubled(
     page_token: str,
 ) -> None:
     """kill -9 while both pages stay open and the visitor goes on clicking."""
-    complaints.allow(r"inlive-banner: TypeError|net::ERR_")
+    # No connection, or one that was cut off between the head and the body of an answer.
+    complaints.allow(r"inlive-banner: (TypeError|Status 200, and no whole answer)|net::ERR_")
     page.goto(origin.page("/", banner_page(banner("steady", channel=own_demo.channel_url, token=page_token))))
 
     def click(times: int) -> None:

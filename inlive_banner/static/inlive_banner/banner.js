@@ -147,7 +147,7 @@ async function send(key, target) {
   try {
     const { response, answer } = await post(...publish);
     if (answer.code === 200) data = answer.data ?? {};
-    reason = answer.message ?? `The channel answered ${response.status}.`;
+    reason = answer.message ?? `Status ${response.status}, and no whole answer of the channel.`;
     retryAfter = Number(response.headers.get("Retry-After"));
     again = !data && !HOPELESS.test(`${response.status}`);
   } catch (error) {
