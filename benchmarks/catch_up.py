@@ -90,7 +90,7 @@ def _channel(log: Path) -> Iterator[dict[str, str]]:
         while not _answers(f"{url}/readyz"):
             if time.monotonic() > deadline or process.poll() is not None:
                 sys.exit("The channel didn't start.")
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks, up to the deadline
         yield environment
     finally:
         process.terminate()

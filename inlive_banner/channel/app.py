@@ -99,6 +99,7 @@ class ChannelApp:
         except (ClientGoneError, OSError):  # ASGI: a server may raise OSError for a client that is gone
             logger.debug("a client hung up before it was answered")
         except Exception:
+            # The edge: whatever it is, the page gets an answer that it may read, and the log the traceback.
             logger.exception("a request failed unforeseen path=%s", scope["path"])
             # Raises, and so closes the connection, where an answer has begun already.
             await send_json(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry
 from inlive_banner.channel.logs.ownership import Ownership
+from inlive_banner.channel.logs.sqlite_faults import translated
 from inlive_banner.channel.logs.sqlite_schema import prepare
 from inlive_banner.exceptions import LogBusyError, LogOwnedError, LogUnavailableError
 
@@ -63,7 +64,7 @@ class SqliteFile:
             ) from error
         with contextlib.ExitStack() as undo:
             undo.callback(self._ownership.release)
-            with _translated(self.path):
+            with translated(self.path):
                 self._db = self.connect()
                 undo.callback(self._db.close)
                 self._page_bytes = prepare(self._db)
@@ -88,7 +89,7 @@ class SqliteFile:
 
         Raises `LogUnavailableError`, for example where the process has no file descriptor left.
         """
-        with _translated(self.path):
+        with translated(self.path):
             return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
 
     def bounds(self, stream_id: int) -> Bounds:
@@ -100,7 +101,7 @@ class SqliteFile:
 
         Raises `LogBusyError` at the size limit, `LogUnavailableError` on any fault; then nothing was stored.
         """
-        with _translated(self.path):
+        with translated(self.path):
             self._check_place()
             self._take_room(drafts)
             try:
@@ -111,14 +112,14 @@ class SqliteFile:
 
     def find(self, drafts: Sequence[Draft]) -> list[Appended | None]:
         """The first entry of each draft's publish id; None where there is none. Raises `LogUnavailableError`."""
-        with _translated(self.path):
+        with translated(self.path):
             return [self._first(draft) for draft in drafts]
 
     def read_after(
         self, db: sqlite3.Connection, stream_id: int, seq: int, *, limit: int, max_bytes: int
     ) -> list[Entry]:
         """Entries after `seq`, in one short read transaction (a long one would let the WAL grow)."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = db.execute(
                 "SELECT seq, body FROM entry WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (stream_id, seq, limit),
@@ -127,7 +128,7 @@ class SqliteFile:
 
     def read_newest(self, db: sqlite3.Connection, stream_id: int, *, limit: int, max_bytes: int) -> list[Entry]:
         """The newest entries, oldest first."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = db.execute(
                 "SELECT seq, body FROM entry WHERE stream_id = ? ORDER BY seq DESC LIMIT ?", (stream_id, limit)
             )
@@ -135,7 +136,7 @@ class SqliteFile:
 
     def trim(self, stream_id: int, *, before: int) -> int:
         """Delete the oldest entries that came before a time (Unix ms); one step. Returns how many."""
-        with _translated(self.path):
+        with translated(self.path):
             self._check_place()
             bounds = self._bounds[stream_id]
             # The first entry that is young enough ends the run: a clock that was set back may have left older
@@ -163,7 +164,7 @@ class SqliteFile:
             return
         self._is_open = False
         try:
-            with _translated(self.path):
+            with translated(self.path):
                 # A backup taken while this life lasted is then known as one, if it is ever put back.
                 self._begin_life()
         except LogUnavailableError as error:
@@ -296,14 +297,3 @@ class SqliteFile:
             if self._db.in_transaction:  # a full disk may have rolled back already
                 self._db.execute("ROLLBACK")
             raise
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn faults of SQLite and the disk into the log's; let a broken unique constraint pass, for `append`."""
-    try:
-        yield
-    except (sqlite3.IntegrityError, LogUnavailableError):
-        raise
-    except (sqlite3.Error, OSError) as error:
-        raise LogUnavailableError(f"The log {str(path)!r} can't be used now: {error}.") from error
