@@ -12,16 +12,16 @@ from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.functional import cached_property
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Gap, Interaction, Position, Rollup
 
-__all__ = ["InteractionAdmin", "PositionAdmin", "RollupAdmin"]
+__all__ = ["GapAdmin", "InteractionAdmin", "PositionAdmin", "RollupAdmin"]
 
 if TYPE_CHECKING:  # generic only to type checkers
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -237,6 +237,24 @@ class PositionAdmin(ReadOnlyAdmin):
     def connected(self, row: Position) -> str:
         """When the holder's connection to the channel began."""
         return _to_the_second(row.connected_since) if row.connected_since else "-"
+
+
+@admin.register(Gap)
+class GapAdmin(ReadOnlyAdmin):
+    """Where events are missing from the record."""
+
+    list_display = ("found", "stream", "after_event_id", "resumed_after", "lost")
+    fields = list_display
+
+    @admin.display(description=_("found"))
+    def found(self, row: Gap) -> str:
+        """When the worker came to it."""
+        return _to_the_second(row.found_at)
+
+    @admin.display(description=_("lost events"))
+    def lost(self, row: Gap) -> str:
+        """How many events are missing; "unknown" where the log that had them is gone."""
+        return str(_("unknown")) if row.lost_events is None else number_format(row.lost_events, force_grouping=True)
 
 
 @admin.register(Rollup)

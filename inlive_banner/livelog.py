@@ -51,6 +51,8 @@ class LiveLog:
 
     stream_id: str
     """Decimal text, as on the wire."""
+    widget_key: str
+    """What the page's script asks a server of the original protocol with, for its history."""
     channel_url: str
     """Where the page's script subscribes, without a trailing slash."""
     last_event_id: str
@@ -82,6 +84,7 @@ def read_live_log(stream_id: int, *, before: int | None = None) -> LiveLog:
     shown = found[:PAGE_ROWS]
     return LiveLog(
         stream_id=str(stream_id),
+        widget_key=settings.stream(stream_id).widget_key,
         channel_url=settings.channel_url,
         last_event_id=snapshot.last_event_id,
         ticket=settings.signer.make_ticket(stream_id),

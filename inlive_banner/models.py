@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.envelope import FROM_OLDEST
 
-__all__ = ["Interaction", "Position", "Rollup", "Snapshot"]
+__all__ = ["Gap", "Interaction", "Position", "Rollup", "Snapshot"]
 
 CLICK = "click"
 """The action that the click counter counts."""
@@ -154,3 +154,23 @@ class Position(models.Model):
 
     def __str__(self) -> str:
         return f"stream {self.stream_id} at {self.last_event_id}"
+
+
+class Gap(models.Model):
+    """A place in a stream where events are missing from the record: the channel's log no longer had them."""
+
+    stream_id = models.PositiveBigIntegerField(_("stream"))
+    after_event_id = models.CharField(_("after event"), max_length=64)
+    """The last event that was recorded before it."""
+    resumed_after = models.CharField(_("resumed after"), max_length=64)
+    """The event after which recording went on: of the same epoch, or of the log that took the place of that one."""
+    lost_events = models.PositiveBigIntegerField(_("lost events"), null=True)
+    """How many events are missing; null where nobody can know, because the log itself is another one."""
+    found_at = models.DateTimeField(_("found"))
+
+    class Meta:
+        verbose_name = _("gap")
+        verbose_name_plural = _("gaps")
+
+    def __str__(self) -> str:
+        return f"stream {self.stream_id} after {self.after_event_id}"

@@ -14,13 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from inlive_banner import admin as our_admin
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Gap, Interaction, Position, Rollup
 from tests.configured import configured
 from tests.rows import NOON, make_interaction
 
 LIST = "/admin/inlive_banner/interaction/"
 LIVE = "/admin/inlive_banner/interaction/live/"
-MODELS = [Interaction, Position, Rollup]
+MODELS = [Gap, Interaction, Position, Rollup]
 
 
 @pytest.fixture
@@ -30,6 +30,10 @@ def rows(db):
     for name in ("sale", "news"):
         for action in ("click", "share"):
             Rollup.objects.create(stream_id=15, name=name, action=action, quarter=NOON, count=5)
+    for lost in (1234, None):
+        Gap.objects.create(
+            stream_id=15, after_event_id="a1b2c3d4-5", resumed_after="a1b2c3d4-9", lost_events=lost, found_at=NOON
+        )
     return Interaction.objects.bulk_create(
         make_interaction(
             number,
@@ -276,3 +280,10 @@ def test_position_that_nothing_was_recorded_to_shows_no_time(rows, boss):
 
     for field in ("recorded_after", "received", "connected"):
         assert page.count(f'<td class="field-{field}">-</td>') == 2
+
+
+def test_gap_shows_how_many_events_are_missing_or_that_nobody_knows(rows, boss):
+    page = boss.get("/admin/inlive_banner/gap/").content.decode()
+
+    assert re.findall(r'<td class="field-lost">(.*?)</td>', page) == ["unknown", "1,234"]
+    assert "12:00:00" in page

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inlive_banner.envelope import FROM_OLDEST
+from inlive_banner.envelope import FROM_OLDEST, EventId
+from inlive_banner.tail.coverage import lost_between
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Report, Sink
 
@@ -27,6 +28,12 @@ class DryRunSink(Sink):
         report = self._preview(records, self.position())
         self._position = report.position
         return report
+
+    def resume(self, asked: str, position: EventId) -> Report | None:
+        """Say what `Sink.resume` would come to."""
+        lost = lost_between(asked, position)
+        self._position = str(position)
+        return self._resumed(position, lost)
 
     def begin(self) -> None:
         """Nothing: who only looks doesn't hold the stream."""

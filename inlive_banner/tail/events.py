@@ -46,6 +46,10 @@ class EventParser:
         """How many events of this connection were longer than `max_event_bytes`, and so passed over."""
         return self._framer.dropped_events
 
+    def allow(self, max_event_bytes: int) -> None:
+        """Raise the bound for the events that are still to come."""
+        self._framer.max_event_bytes = max_event_bytes
+
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next piece, of any length, and return the events that it completes. Never raises on content."""
         events = self._framer.feed(piece)

@@ -46,7 +46,8 @@ class EventFramer:
         self.dropped_events = 0
         """Events that were longer than `max_event_bytes`. Where the id came before what made it too long, an event
         with this id and empty data takes its place, so that a reader's position can move on."""
-        self._max_event_bytes = max_event_bytes
+        self.max_event_bytes = max_event_bytes
+        """May be raised while the connection lasts."""
         self._start: bytes | None = b""
         """The connection's first bytes while they may still be a byte order mark; then None."""
         self._after_cr = False
@@ -109,7 +110,7 @@ class EventFramer:
         return True
 
     def _bound_held(self) -> None:
-        if len(self._held) <= self._max_event_bytes:
+        if len(self._held) <= self.max_event_bytes:
             return
         # Comments don't count: a connection that only ever gets keep-alives must not come to the bound. Of one that
         # is still unfinished the colon stays, which says that the rest of its line is a comment, too.
@@ -123,7 +124,7 @@ class EventFramer:
             self._held += b":"
 
     def _is_too_long(self, event: bytes | bytearray) -> bool:
-        return len(_COMMENTS.sub(b"", event).strip(b"\n")) > self._max_event_bytes
+        return len(_COMMENTS.sub(b"", event).strip(b"\n")) > self.max_event_bytes
 
     def _id_line_of(self, event: bytes | bytearray) -> bytes:
         """The `id` line that a too long event begins with, as the channel's do; b"" where it begins otherwise.
@@ -131,13 +132,11 @@ class EventFramer:
         It has to end within the bound: so much of the event was seen, wherever the pieces were cut. And what takes
         the event's place must keep to the bound itself.
         """
-        match = _FIRST_ID.match(
-            _COMMENTS.sub(b"", event).lstrip(b"\n")[: max(0, self._max_event_bytes - len(b"data:"))]
-        )
+        match = _FIRST_ID.match(_COMMENTS.sub(b"", event).lstrip(b"\n")[: max(0, self.max_event_bytes - len(b"data:"))])
         return match[1] if match else b""
 
     def _clean(self, events: bytes) -> bytes:
-        is_short = len(events) <= self._max_event_bytes
+        is_short = len(events) <= self.max_event_bytes
         if is_short and not self._carried and _PLAIN_EVENTS.fullmatch(events) and _is_utf8(events):
             return events
         cleaned: list[bytes] = []

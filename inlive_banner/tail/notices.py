@@ -41,6 +41,18 @@ class Notices:
                 sample,
             )
 
+    def gap(self, asked: str, report: Report) -> None:
+        """Warn that the channel goes on elsewhere than it was asked to, and of how many events may be missing."""
+        logger.warning(
+            "stream=%s position=%s lost=%s The channel can't go on exactly from here: its log was lost, restored or "
+            "trimmed. Going on from %s; what is recorded already isn't recorded again.%s",
+            self._stream_id,
+            asked,
+            report.lost or "unknown",
+            report.position,
+            "" if report.lost else " What that log had given out, and this worker hadn't recorded, is missing.",
+        )
+
     def batch(self, report: Report) -> None:
         """Warn of what is lost, and once of a lag that comes near the retention; again after it was made up."""
         if report.lost:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from inlive_banner.envelope import EventId, parse_event_id
 from inlive_banner.exceptions import SourceUnavailableError
 from inlive_banner.tail.events import Event
-from inlive_banner.tail.records import Init, Record, read_init, read_record
+from inlive_banner.tail.records import Init, Record, read_history, read_init, read_record, repeated_publish_id
 
 __all__ = ["Progress", "SourceGapError"]
+
+_KNOWN_REPEATS = 10_000
+"""Live messages of which it is remembered how often they came. Exact repeats share a millisecond: they come close."""
 
 
 class SourceGapError(SourceUnavailableError):
@@ -31,6 +36,36 @@ class Progress:
         """The newest event of the log that was taken, at first the position."""
         self._accepted_gap_after = accepted_gap_after
         """A hole after this event was seen before: it is in the log, and another connection won't fill it."""
+        self._repeats: Counter[str] = Counter()
+        """How often each derived publish id came, live or within one history answer."""
+        self._in_history = False
+        self._has_history = False
+
+    @property
+    def gives_history(self) -> bool:
+        """True where the server speaks part 1 of the protocol only.
+
+        It gives no event ids and doesn't resume: what came before the connection is in its history, for the asking.
+        """
+        return self.init is not None and self.init.position is None and bool(self.init.token)
+
+    def parts_of(self, event: Event) -> Iterator[Event]:
+        """The events to take for one that came: of a history answer those that it holds, else itself.
+
+        Exact repeats (one person, one millisecond) are told apart by a running number within one history answer, and
+        within what comes live on one connection. So a repeat that the history has as its second, and that has come
+        live as the first of this connection, is known when the history is read the next time.
+        """
+        history = read_history(event) if self.gives_history else None
+        if history is None:
+            yield event
+            return
+        live, self._repeats = self._repeats, Counter()
+        self._in_history = True
+        yield from history
+        self._repeats = live
+        self._in_history = False
+        self._has_history = True
 
     def take(self, event: Event) -> Record | None:
         """Take the connection's next event; None where there is nothing to record of it.
@@ -41,19 +76,21 @@ class Progress:
             init = read_init(event)
             self.init = init or Init()
             if init is not None:
-                if not init.recovered:
-                    # The channel says itself that it can't go on exactly here.
-                    self._accepted_gap_after = self.last
+                if not init.recovered and init.position is not None:
+                    # The channel says itself where it can go on.
+                    self.last = self._accepted_gap_after = init.position
                 return None
         record = read_record(event, now=datetime.now(UTC))
         if record is not None and record.event_id is not None:
             self._move_to(record.event_id)
-        return record
+        return self._numbered(record) if record is not None and record.derived else record
 
     def is_at_head(self) -> bool:
         """True where the newest event that the channel named when the connection began has been taken."""
         if self.init is None:
             return False
+        if self.gives_history:
+            return self._has_history
         head = parse_event_id(self.init.head)
         if head is None or head == self.init.position:
             return True  # there is nothing to wait for
@@ -67,3 +104,15 @@ class Progress:
             if event_id.seq > last.seq + 1 and last != self._accepted_gap_after:
                 raise SourceGapError(last, event_id)
         self.last = event_id
+
+    def _numbered(self, record: Record) -> Record:
+        if record.row is None:
+            return record
+        if len(self._repeats) >= _KNOWN_REPEATS and not self._in_history:
+            self._repeats.clear()
+        publish_id = record.row.publish_id
+        number = self._repeats[publish_id]
+        self._repeats[publish_id] += 1
+        if not number:
+            return record
+        return record._replace(row=record.row._replace(publish_id=repeated_publish_id(publish_id, number)))

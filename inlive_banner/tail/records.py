@@ -19,7 +19,18 @@ from inlive_banner.exceptions import InvalidEnvelopeError
 from inlive_banner.models import Interaction
 from inlive_banner.tail.events import Event
 
-__all__ = ["Init", "Record", "Row", "make_row", "read_init", "read_record", "storable_text", "storable_time"]
+__all__ = [
+    "Init",
+    "Record",
+    "Row",
+    "make_row",
+    "read_history",
+    "read_init",
+    "read_record",
+    "repeated_publish_id",
+    "storable_text",
+    "storable_time",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
@@ -61,6 +72,8 @@ class Record(NamedTuple):
     """What is stored of it; None where it isn't an interaction."""
     malformed: bool = False
     """True where it looks like a banner's message and can't be read as one."""
+    derived: bool = False
+    """True where the row's publish id was derived from the message, since neither server nor publisher gave an id."""
 
 
 class Init(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +85,12 @@ class Init(msgspec.Struct, frozen=True, kw_only=True):
     """The newest event's id when the connection began; "" where the server doesn't say."""
     recovered: bool = True
     """False where the server couldn't go on exactly from the position that was asked for."""
+    token: str = ""
+    """Lets the subscriber publish, and so ask for the history; "" where the server gives none."""
 
 
 class _InitMessage(msgspec.Struct):
+    token: str = ""
     head: str = ""
     recovered: bool = True
 
@@ -88,7 +104,24 @@ def read_init(event: Event) -> Init | None:
         message = msgspec.json.decode(envelope.message, type=_InitMessage)
     except (InvalidEnvelopeError, msgspec.MsgspecError):
         return None
-    return Init(position=parse_event_id(event.last_event_id), head=message.head, recovered=message.recovered)
+    return Init(
+        position=parse_event_id(event.last_event_id),
+        head=message.head,
+        recovered=message.recovered,
+        token=message.token,
+    )
+
+
+def read_history(event: Event) -> list[Event] | None:
+    """The events that an answer to a `request` holds, oldest first; None where it isn't such an answer."""
+    try:
+        envelope = decode_envelope(event.data)
+        if envelope.type != "request":
+            return None
+        envelopes = msgspec.json.decode(envelope.message, type=list[msgspec.Raw])
+    except (InvalidEnvelopeError, msgspec.MsgspecError):
+        return None
+    return [Event(bytes(item).decode()) for item in envelopes]
 
 
 def read_record(event: Event, *, now: datetime) -> Record | None:
@@ -111,7 +144,7 @@ def read_record(event: Event, *, now: datetime) -> Record | None:
     row = make_row(envelope, message, now=now)
     if row is None:
         return Record(event_id, malformed=isinstance(message, dict) and message.get("type") == "banner")
-    return Record(event_id, row)
+    return Record(event_id, row, derived=row.publish_id not in (envelope.publish_id, envelope.id))
 
 
 def make_row(envelope: Envelope, message: Any, *, now: datetime) -> Row | None:
@@ -165,3 +198,8 @@ def _publish_id(envelope: Envelope, message: Any) -> str:
         return envelope.id
     parts = [envelope.stream_id, envelope.author_id, envelope.timestamp, message]
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def repeated_publish_id(publish_id: str, number: int) -> str:
+    """The id of an exact repeat, from the derived id that all of them share; `number` is 1 for the second."""
+    return hashlib.sha256(f"{publish_id}:{number}".encode()).hexdigest()

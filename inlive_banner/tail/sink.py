@@ -19,7 +19,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Gap, Interaction, Position, Rollup
+from inlive_banner.tail.coverage import Hole, after_position, lost_between
 from inlive_banner.tail.inserting import insert_rows
 from inlive_banner.tail.records import Record, Row
 
@@ -78,6 +79,27 @@ class Sink:
         with transaction.atomic(using=self._using, durable=True):
             return self._record(records)
 
+    def resume(self, asked: str, position: EventId) -> Report | None:
+        """Move on to where the channel can go on, which isn't what was asked for, and record the gap. Commits.
+
+        `asked` is the position that the channel couldn't honour, `position` the one that it named instead (wire
+        protocol, part 2, rule 2); it may lie before `asked`, where the log was put back from a backup. Returns None
+        where another worker has moved the position meanwhile. Raises Django's database errors.
+        """
+        lost = lost_between(asked, position)
+        with transaction.atomic(using=self._using, durable=True):
+            moved = (
+                self._mine()
+                .filter(last_event_id=asked)
+                .update(
+                    last_event_id=str(position), updated_at=timezone.now(), lost_events=F("lost_events") + (lost or 0)
+                )
+            )
+            if not moved:
+                return None
+            self._note_gap(asked, position, lost)
+        return self._resumed(position, lost)
+
     def begin(self) -> None:
         """Say in the position's row that this worker follows the stream from now on. Commits.
 
@@ -112,10 +134,12 @@ class Sink:
         # at once with "database is locked", whatever its timeout.)
         mine.update(updated_at=timezone.now())
         before = parse_event_id(mine.values_list("last_event_id", flat=True).get())
-        fresh, after, lost = _after_position(records, before)
+        fresh, after, holes = after_position(records, before)
         rows = self._insert_new(_rows_by_id(fresh))
         self._count(rows)
-        report = self._report(records, fresh, len(rows), lost, after)
+        report = self._report(records, fresh, len(rows), holes, after)
+        for hole in holes:
+            self._note_gap(str(hole.after), hole.resumed_after, hole.lost)
         now = timezone.now()
         timely: dict[str, Any] = {}
         if report.received_at is not None:
@@ -123,7 +147,7 @@ class Sink:
         mine.update(
             last_event_id=report.position,
             updated_at=now,
-            lost_events=F("lost_events") + lost,
+            lost_events=F("lost_events") + report.lost,
             malformed_events=F("malformed_events") + report.malformed,
             **timely,
             **self._holding(),
@@ -132,13 +156,39 @@ class Sink:
 
     def _preview(self, records: Sequence[Record], position: str) -> Report:
         """What `_record` would come to at this position. Only reads."""
-        fresh, after, lost = _after_position(records, parse_event_id(position))
+        fresh, after, holes = after_position(records, parse_event_id(position))
         rows = _rows_by_id(fresh)
         self._leave_out_stored(rows)
-        return self._report(records, fresh, len(rows), lost, after)
+        return self._report(records, fresh, len(rows), holes, after)
+
+    def _note_gap(self, after: str, resumed_after: EventId, lost: int | None) -> None:
+        Gap.objects.using(self._using).create(
+            stream_id=self.stream_id,
+            after_event_id=after,
+            resumed_after=str(resumed_after),
+            lost_events=lost,
+            found_at=timezone.now(),
+        )
+
+    def _resumed(self, position: EventId, lost: int | None) -> Report:
+        return Report(
+            stream_id=self.stream_id,
+            inserted=0,
+            duplicates=0,
+            passed_over=0,
+            malformed=0,
+            lost=lost or 0,
+            position=str(position),
+            received_at=None,
+        )
 
     def _report(
-        self, records: Sequence[Record], fresh: Sequence[Record], inserted: int, lost: int, after: EventId | None
+        self,
+        records: Sequence[Record],
+        fresh: Sequence[Record],
+        inserted: int,
+        holes: Sequence[Hole],
+        after: EventId | None,
     ) -> Report:
         malformed = sum(record.malformed for record in fresh)
         times = [record.row.received_at for record in fresh if record.row is not None]
@@ -148,7 +198,7 @@ class Sink:
             duplicates=len(records) - len(fresh) + len(times) - inserted,
             passed_over=len(fresh) - len(times) - malformed,
             malformed=malformed,
-            lost=lost,
+            lost=sum(hole.lost for hole in holes),
             position=str(after or FROM_OLDEST),
             received_at=times[-1] if times else None,
         )
@@ -193,26 +243,6 @@ def _rows_by_id(records: Iterable[Record]) -> dict[str, Row]:
         if record.row is not None:
             rows.setdefault(record.row.publish_id, record.row)
     return rows
-
-
-def _after_position(records: Iterable[Record], position: EventId | None) -> tuple[list[Record], EventId | None, int]:
-    """What the position doesn't cover, the position after it, and how many numbers were left out in between.
-
-    Numbers are compared within one epoch only. In a new one nothing is covered: there, publish ids tell what is
-    stored. Records without an id (a server without our additions) leave the position where it is.
-    """
-    fresh: list[Record] = []
-    lost = 0
-    for record in records:
-        event_id = record.event_id
-        if event_id is not None:
-            if position is not None and event_id.epoch == position.epoch:
-                if event_id.seq <= position.seq:
-                    continue
-                lost += event_id.seq - position.seq - 1
-            position = event_id
-        fresh.append(record)
-    return fresh, position, lost
 
 
 def _quarter(time: datetime) -> datetime:

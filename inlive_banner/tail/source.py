@@ -8,7 +8,8 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import NoReturn, Self
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -36,6 +37,12 @@ _LONGEST_RETRY_AFTER_SECONDS = 60.0
 _LONGEST_MESSAGE_BYTES = 2000
 """Of an error's body, for the message."""
 
+_MAX_HISTORY_BYTES = 64 * 1024 * 1024
+"""One event that holds all that a server has kept, of a server whose bounds nobody knows."""
+
+_SURVIVE_A_QUERY = ":="
+"""Besides letters, digits, and what `quote` leaves as it is anyway."""
+
 
 class Source:
     """Where one stream's events come from."""
@@ -47,8 +54,11 @@ class Source:
         stream_id: int,
         make_ticket: Callable[[], str],
         keep_alive_seconds: float,
+        widget_key: str = "",
     ) -> None:
         self.url = f"{channel_url.rstrip('/')}/subscribe/{stream_id}"
+        self._publish_url = f"{channel_url.rstrip('/')}/publish/{stream_id}"
+        self._widget_key = widget_key
         self.stream_id = stream_id
         self._make_ticket = make_ticket
         self._read_timeout_seconds = keep_alive_seconds * _MISSED_KEEP_ALIVES
@@ -86,17 +96,39 @@ class Source:
             session.close()
             raise
 
+    def request_history(self, token: str) -> None:
+        """Ask a server that speaks part 1 only for its history, which comes over the subscription that gave the token.
+
+        Blocks until the server has answered. Raises as `subscribe`.
+        """
+        # Not percent-encoded: the token's alphabet survives a query as it is (wire protocol, part 1).
+        url = f"{self._publish_url}?token={quote(token, safe=_SURVIVE_A_QUERY)}"
+        body = {"type": "request", "widget_key": self._widget_key}
+        timeout = (_CONNECT_TIMEOUT_SECONDS, self._read_timeout_seconds)
+        try:
+            with requests.post(url, json=body, timeout=timeout, allow_redirects=False, stream=True) as response:
+                if response.status_code != http.HTTPStatus.OK:
+                    self._refuse(response, self._publish_url)
+        except requests.RequestException as error:
+            raise SourceUnavailableError(
+                f"Can't ask for the history at {self._publish_url}: {_reason(error)}."
+            ) from error
+
     def _check(self, response: requests.Response) -> None:
-        status = response.status_code
         content_type = response.headers.get("Content-Type", "")
-        if status == http.HTTPStatus.OK and content_type.split(";")[0].strip().lower() == "text/event-stream":
-            return
-        answer = f"{self.url} answered {status}"
-        if status == http.HTTPStatus.OK:
+        if response.status_code != http.HTTPStatus.OK:
+            self._refuse(response, self.url)
+        if content_type.split(";")[0].strip().lower() != "text/event-stream":
             raise SourceRefusedError(
-                f"{answer} with {content_type!r} instead of an event stream. Is CHANNEL_INTERNAL_URL the channel's?",
-                status=status,
+                f"{self.url} answered {response.status_code} with {content_type!r} instead of an event stream. "
+                "Is CHANNEL_INTERNAL_URL the channel's?",
+                status=response.status_code,
             )
+
+    def _refuse(self, response: requests.Response, url: str) -> NoReturn:
+        """Raise what an answer other than 200 means."""
+        status = response.status_code
+        answer = f"{url} answered {status}"
         if response.is_redirect:
             location = response.headers["Location"]
             raise SourceRefusedError(
@@ -153,6 +185,10 @@ class Subscription:
     def dropped_events(self) -> int:
         """How many events were passed over because they were longer than the framing step allows."""
         return self._parser.dropped_events
+
+    def expect_history(self) -> None:
+        """Read on where one event is as long as a whole history; for a server that was asked for it."""
+        self._parser.allow(_MAX_HISTORY_BYTES)
 
     def has_more(self) -> bool:
         """True where the iteration would go on at once. Doesn't block."""

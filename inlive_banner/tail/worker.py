@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from inlive_banner.envelope import EventId, parse_event_id
 from inlive_banner.exceptions import SourceUnavailableError
 from inlive_banner.tail.backoff import Backoff
+from inlive_banner.tail.events import Event
 from inlive_banner.tail.notices import Notices
 from inlive_banner.tail.progress import Progress, SourceGapError
 from inlive_banner.tail.records import Record
@@ -83,6 +84,7 @@ class Worker:
         self._subscription: Subscription | None = None
         self._gap_after: EventId | None = None
         """Where a hole was met. If it is still there on the next connection, it is in the log."""
+        self._told_history = False
         self._told: Phase | None = None
         """The phase that the log was last told of."""
 
@@ -131,7 +133,7 @@ class Worker:
                     return True
                 self._with_database(self._sink.begin)
                 self._enter(Phase.FOLLOWING, f"from {position}")
-                if self._follow(subscription, parse_event_id(position)):
+                if self._follow(subscription, position):
                     return True
             finally:
                 self._subscription = None
@@ -148,26 +150,22 @@ class Worker:
             raise SourceUnavailableError("The channel ended the connection as soon as it had begun.")
         return False
 
-    def _follow(self, subscription: Subscription, position: EventId | None) -> bool:
-        progress = Progress(position, accepted_gap_after=self._gap_after)
+    def _follow(self, subscription: Subscription, position: str) -> bool:
+        progress = Progress(parse_event_id(position), accepted_gap_after=self._gap_after)
         batch: list[Record] = []
         done = False
         try:
             for events in subscription:
                 for event in events:
                     first = progress.init is None
-                    if (record := progress.take(event)) is not None:
-                        batch.append(record)
-                        if record.malformed:
-                            self._notices.malformed(event)
+                    self._take(progress, event, batch)
                     if first:
-                        self._warn_where_not_recovered(progress)
+                        self._begin(subscription, progress, position)
                 done = self._stopping.is_set() or (self._once and progress.is_at_head())
                 if done:
                     break
-                if len(batch) >= self._batch_size or (batch and not subscription.has_more()):
+                if not subscription.has_more():
                     self._record(batch)
-                    batch = []
         except SourceUnavailableError:
             self._record(batch)
             if self._stopping.is_set():
@@ -176,10 +174,21 @@ class Worker:
         self._record(batch)
         return done or self._stopping.is_set()
 
+    def _take(self, progress: Progress, event: Event, batch: list[Record]) -> None:
+        for part in progress.parts_of(event):
+            if (record := progress.take(part)) is not None:
+                batch.append(record)
+                if record.malformed:
+                    self._notices.malformed(part)
+                if len(batch) >= self._batch_size:
+                    self._record(batch)
+
     def _record(self, batch: list[Record]) -> None:
+        """Record the batch, and empty it."""
         if not batch:
             return
         report = self._with_database(lambda: self._sink.record(batch))
+        batch.clear()
         self._enter(Phase.FOLLOWING)
         logger.debug("stream=%s %s", self._sink.stream_id, report)
         self._notices.batch(report)
@@ -209,15 +218,25 @@ class Worker:
                 self._database_backoff.reset()
                 return result
 
-    def _warn_where_not_recovered(self, progress: Progress) -> None:
-        if progress.init is not None and not progress.init.recovered:
-            logger.warning(
-                "stream=%s position=%s The channel can't go on exactly from here: its log was lost, restored or "
-                "trimmed. Going on from %s; what is recorded already isn't recorded again.",
-                self._sink.stream_id,
-                progress.last,
-                progress.init.position,
-            )
+    def _begin(self, subscription: Subscription, progress: Progress, asked: str) -> None:
+        """Do what a connection's first event calls for."""
+        if progress.init is None:
+            return
+        if progress.gives_history:
+            if not self._told_history:
+                self._told_history = True
+                logger.info(
+                    "stream=%s This server gives no event ids: its history is read at each connection, and clicks that "
+                    "have left it by then are missed.",
+                    self._sink.stream_id,
+                )
+            subscription.expect_history()
+            self._source.request_history(progress.init.token)
+        elif not progress.init.recovered and (resumed := progress.init.position) is not None:
+            report = self._with_database(lambda: self._sink.resume(asked, resumed))
+            if report is not None:
+                self._notices.gap(asked, report)
+                self._on_report(report)
 
     def _enter(self, phase: Phase, detail: object = "") -> None:
         """One line per change: retries, and a reconnection that works at once, aren't changes."""

@@ -25,7 +25,7 @@ def test_progress_takes_init_and_then_what_follows_the_position() -> None:
 
     assert take_all(progress, make_init(), make_event(4), make_event(5)) == [EventId(EPOCH, 4), EventId(EPOCH, 5)]
     assert progress.last == EventId(EPOCH, 5)
-    assert progress.init == Init(position=EventId(EPOCH, 0))
+    assert progress.init == Init(position=EventId(EPOCH, 0), token="t")
 
 
 def test_progress_without_an_init_takes_the_first_event_all_the_same() -> None:
@@ -76,6 +76,16 @@ def test_progress_goes_over_a_hole_that_the_channel_announces() -> None:
     assert take_all(progress, make_init(recovered=False), make_event(7)) == [EventId(EPOCH, 7)]
 
 
+def test_progress_goes_on_from_where_the_channel_says_that_it_can() -> None:
+    progress = Progress(EventId(EPOCH, 9))
+
+    take_all(progress, make_init(f"{EPOCH}-3", recovered=False), make_event(4))
+
+    assert progress.last == EventId(EPOCH, 4)
+    with pytest.raises(SourceGapError):
+        progress.take(make_event(6))
+
+
 def test_progress_leaves_its_place_where_an_event_has_no_id() -> None:
     progress = Progress(EventId(EPOCH, 3))
 
@@ -96,6 +106,7 @@ def test_progress_leaves_its_place_where_an_event_has_no_id() -> None:
         (2, make_init(f"{EPOCH}-2", head=f"{EPOCH}-2"), [], True),
         (None, make_init(head=f"{EPOCH}-0"), [], True),
         (None, make_init(), [], True),
+        (None, make_init(""), [], False),
         (9, make_init(f"{OTHER_EPOCH}-0", head=f"{OTHER_EPOCH}-2"), [], False),
     ],
     ids=[
@@ -107,6 +118,7 @@ def test_progress_leaves_its_place_where_an_event_has_no_id() -> None:
         "all recorded before",
         "empty log",
         "no head named",
+        "no history yet",
         "new epoch with less",
     ],
 )

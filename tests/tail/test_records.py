@@ -184,13 +184,15 @@ def test_storable_time_keeps_milliseconds() -> None:
 def test_read_init_has_position_head_and_whether_it_recovered() -> None:
     data = encode_init(f"{EPOCH}-3", head=f"{EPOCH}-9", recovered=False).decode().split("data: ")[1]
 
-    assert read_init(Event(data, f"{EPOCH}-3")) == Init(position=EventId(EPOCH, 3), head=f"{EPOCH}-9", recovered=False)
+    assert read_init(Event(data, f"{EPOCH}-3")) == Init(
+        position=EventId(EPOCH, 3), head=f"{EPOCH}-9", recovered=False, token="t"
+    )
 
 
 def test_read_init_without_our_additions_is_an_init_all_the_same() -> None:
     data = encode_init("").decode().split("data: ")[1]
 
-    assert read_init(Event(data)) == Init()
+    assert read_init(Event(data)) == Init(token="t")
 
 
 @pytest.mark.parametrize("message", ['"hello"', '{"head": 7}', '{"recovered": "yes"}'])

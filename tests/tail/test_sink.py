@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inlive_banner.envelope import EventId
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Gap, Interaction, Position, Rollup
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Report, Sink
@@ -39,6 +39,12 @@ def stored_ids(alias: str, stream_id: int = 15) -> list[str]:
     """The publish ids of the stream's rows, oldest first."""
     rows = Interaction.objects.using(alias).filter(stream_id=stream_id).order_by("pk")
     return list(rows.values_list("publish_id", flat=True))
+
+
+def gaps(alias: str) -> list[tuple[str, str, int | None]]:
+    """After which event, resumed after which, and how many are missing; oldest first."""
+    rows = Gap.objects.using(alias).order_by("pk")
+    return list(rows.values_list("after_event_id", "resumed_after", "lost_events"))
 
 
 def assert_counts_are_those_of_the_rows(alias: str) -> None:
@@ -122,6 +128,50 @@ def test_record_after_a_hole_counts_what_is_lost_once(sink: Sink, database_alias
     assert sink.record([make_record(5), make_record(7)]).lost == 4
     assert sink.record([make_record(5), make_record(7)]).lost == 0
     assert Position.objects.using(database_alias).get().lost_events == 4
+    assert gaps(database_alias) == [(f"{EPOCH}-1", f"{EPOCH}-4", 3), (f"{EPOCH}-5", f"{EPOCH}-6", 1)]
+
+
+@pytest.mark.parametrize(
+    ("position", "lost"),
+    [
+        (EventId(EPOCH, 12), 9),
+        (EventId(EPOCH, 2), None),
+        (EventId(OTHER_EPOCH, 0), None),
+        (EventId(OTHER_EPOCH, 40), None),
+    ],
+    ids=["trimmed", "went back", "lost", "another log"],
+)
+def test_resume_moves_the_position_and_records_the_gap(
+    sink: Sink, database_alias: str, position: EventId, lost: int | None
+) -> None:
+    sink.record([make_record(3)])
+
+    report = sink.resume(f"{EPOCH}-3", position)
+
+    assert report is not None
+    assert (report.lost, report.position) == (lost or 0, str(position))
+    assert sink.position() == str(position)
+    assert Position.objects.using(database_alias).get().lost_events == (lost or 0)
+    assert gaps(database_alias) == [(f"{EPOCH}-3", str(position), lost)]
+
+
+def test_resume_where_another_worker_has_moved_the_position_changes_nothing(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(4)])
+
+    assert sink.resume(f"{EPOCH}-3", EventId(OTHER_EPOCH, 0)) is None
+    assert sink.position() == f"{EPOCH}-4"
+    assert gaps(database_alias) == []
+
+
+def test_record_after_the_log_went_back_stores_what_is_new_under_old_numbers(sink: Sink, database_alias: str) -> None:
+    """A log that was put back and doesn't know it gives numbers a second time."""
+    sink.record([make_record(1), make_record(2), make_record(3)])
+    sink.resume(f"{EPOCH}-3", EventId(EPOCH, 1))
+
+    report = sink.record([make_record(2, publish_id="publish-new-2"), make_record(3, publish_id="publish-new-3")])
+
+    assert report.inserted == 2
+    assert len(stored_ids(database_alias)) == 5
 
 
 def test_record_from_the_oldest_of_a_trimmed_log_has_lost_nothing(sink: Sink) -> None:
@@ -395,6 +445,18 @@ def test_dry_run_reports_like_a_sink_and_writes_nothing(sink: Sink, database_ali
     assert list(Position.objects.using(database_alias).values()) == before
     assert len(stored_ids(database_alias)) == 1
     assert report == sink.record(batch)
+
+
+def test_dry_run_told_to_go_on_elsewhere_does_so_and_writes_nothing(sink: Sink, database_alias: str) -> None:
+    sink.record([make_record(1)])
+    dry_run = DryRunSink(15, using=database_alias)
+
+    report = dry_run.resume(f"{EPOCH}-1", EventId(EPOCH, 5))
+
+    assert report is not None
+    assert (report.lost, dry_run.position()) == (4, f"{EPOCH}-5")
+    assert sink.position() == f"{EPOCH}-1"
+    assert gaps(database_alias) == []
 
 
 def test_dry_run_on_a_stream_without_a_position_makes_none(database_alias: str) -> None:

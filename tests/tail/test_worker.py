@@ -10,7 +10,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connections
 
 from inlive_banner.exceptions import SourceRefusedError, SourceUnavailableError
-from inlive_banner.models import Interaction, Position
+from inlive_banner.models import Gap, Interaction, Position
 from inlive_banner.tail import worker as worker_module
 from inlive_banner.tail.backoff import Backoff
 from inlive_banner.tail.records import Record
@@ -154,12 +154,12 @@ def test_worker_given_events_again_stores_them_once(channel: FakeChannel) -> Non
     assert len(channel.connections) == 1
 
 
-def skipping(*seqs: int, recovered: bool = True) -> Callable[[Connection], None]:
+def skipping(*seqs: int, position: str = f"{EPOCH}-0", recovered: bool = True) -> Callable[[Connection], None]:
     """A script that delivers these events only."""
 
     def deliver(connection: Connection) -> None:
         connection.begin()
-        connection.send(encode_init(recovered=recovered) + b"".join(map(encode_event, seqs)))
+        connection.send(encode_init(position, recovered=recovered) + b"".join(map(encode_event, seqs)))
         connection.stall()
 
     return deliver
@@ -196,7 +196,7 @@ def test_worker_told_that_the_channel_couldnt_recover_warns_and_goes_on(
 ) -> None:
     """The hole is announced: asking again would bring the same."""
     Sink(15).record([make_record(1)])
-    channel.scripts.append(skipping(4, 5, recovered=False))
+    channel.scripts.append(skipping(4, 5, position=f"{EPOCH}-3", recovered=False))
 
     with running(make_worker(channel)):
         wait_for_clicks(3)
@@ -204,7 +204,36 @@ def test_worker_told_that_the_channel_couldnt_recover_warns_and_goes_on(
     assert stored() == clicks(1, 4, 5)
     assert len(channel.connections) == 1
     assert Position.objects.get().lost_events == 2
-    assert "can't go on exactly" in caplog.text
+    assert Gap.objects.values_list("after_event_id", "resumed_after", "lost_events").get() == (*clicks(1, 3), 2)
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "lost=2 The channel can't go on exactly from here" in warning
+
+
+def test_worker_told_that_the_channel_couldnt_recover_asks_from_the_new_position_next_time(
+    channel: FakeChannel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where nothing new has come since; so it is told, and warns, once."""
+    Sink(15).record([make_record(9)])
+
+    def restored(connection: Connection) -> None:
+        connection.begin()
+        connection.send(encode_init(f"{EPOCH}-3", head=f"{EPOCH}-3", recovered=False))
+        wait_until(lambda: Sink(15).position() == f"{EPOCH}-3")
+        connections.close_all()
+        connection.end_stream()
+
+    channel.scripts.append(restored)
+    channel.head = 3
+
+    with running(make_worker(channel)):
+        wait_until(lambda: len(channel.connections) >= 2)
+        channel.publish()
+        wait_for_clicks(2)
+
+    assert [connection.last_event_id for connection in channel.connections] == clicks(9, 3)
+    assert stored() == clicks(9, 4)
+    assert Gap.objects.get().lost_events is None
+    assert caplog.text.count("lost=unknown The channel can't go on exactly from here") == 1
 
 
 def test_worker_whose_channel_lost_its_log_records_what_is_new(channel: FakeChannel) -> None:
@@ -591,7 +620,7 @@ def test_worker_once_returns_at_the_head(channel: FakeChannel) -> None:
         (5, encode_init(f"{EPOCH}-3", head=f"{EPOCH}-3", recovered=False)),
         (5, encode_init("fedcba9876543210-0", head="fedcba9876543210-0", recovered=False)),
         (5, encode_init("fedcba9876543210-3", head="fedcba9876543210-3", recovered=False)),
-        (None, encode_init("")),
+        (None, encode_init("", token="")),
     ],
     ids=[
         "empty log",

@@ -140,6 +140,7 @@ def _source(stream_id: int) -> Source:
         # Silent: a worker isn't a viewer. A new one per connection, for each ends some day.
         make_ticket=partial(settings.signer.make_ticket, stream_id, silent=True),
         keep_alive_seconds=settings.KEEP_ALIVE,
+        widget_key=settings.stream(stream_id).widget_key,
     )
 
 

@@ -6,6 +6,9 @@
  * reconnects by itself, by Last-Event-ID; where it has given up (any answer but 200, such as an expired ticket's)
  * the page fetches a fresh ticket and opens a new one from the last event that it has seen.
  *
+ * A server of the original protocol gives neither positions nor ids. There the page asks for the history at each
+ * connection and shows what comes after the newest click that it knows; what came meanwhile waits for that.
+ *
  * A page of older rows (`data-inlive-logs="older"`) stands still: only its times are put into the reader's zone.
  * What comes from outside becomes text only, never markup.
  */
@@ -22,6 +25,8 @@ const COUNTED = "click";
 const MAX_ACTION_LENGTH = 64;
 /** Rows on the page, at most; the oldest leave. They stay within reach by the "older" link after a reload. */
 const MAX_ROWS = 500;
+/** Milliseconds that a server of the original protocol has to send its history. */
+const HISTORY_TIMEOUT = 10_000;
 /** Publish ids that are remembered, to know again what a server with a replaced log sends a second time. */
 const MAX_SEEN = 10_000;
 /** Milliseconds until changes are shown in a tab where no animation frames run, because it is hidden. */
@@ -47,6 +52,9 @@ export function readInteraction(message) {
   if (typeof userId !== "string" || !userId || typeof time !== "number") return null;
   return { name: text(message.name), action, user_id: userId, time, page: text(message.page) };
 }
+
+/** @param {Interaction | null} row */
+const keyOf = (row) => row && JSON.stringify([row.name, row.action, row.user_id, row.page, row.time]);
 
 /** @param {unknown} value */
 const text = (value) => (typeof value === "string" ? value : "");
@@ -83,6 +91,17 @@ class View {
   get publishIds() {
     const rows = /** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll("[data-inlive-id]"));
     return [...rows].map((row) => row.dataset.inliveId ?? "").reverse();
+  }
+
+  /** @returns {Iterable<Interaction>} What the rows on the page show. */
+  *interactions() {
+    const field = (/** @type {Element} */ row, /** @type {string} */ name) =>
+      row.querySelector(`[data-inlive-field="${name}"]`)?.textContent ?? "";
+    for (const row of this.#list.children) {
+      const time = new Date(row.querySelector("time")?.dateTime ?? "").valueOf();
+      const action = field(row, "action") || COUNTED;
+      yield { name: field(row, "name"), action, user_id: field(row, "user_id"), page: field(row, "page"), time };
+    }
   }
 
   /** @param {State} state */
@@ -171,6 +190,10 @@ class Subscription {
   #gap = false;
   /** @type {Set<string>} In the order of their coming. */
   #seen;
+  /** @type {any[] | null} Of a server of the original protocol: what waits until its history has come. */
+  #held = null;
+  #historyTimer = 0;
+  #widgetKey;
 
   /** @param {View} view */
   constructor(view) {
@@ -181,6 +204,7 @@ class Subscription {
     this.#position = data.inlivePosition ?? "";
     this.#ticket = data.inliveTicket ?? "";
     this.#ticketUrl = data.inliveTicketUrl ?? "";
+    this.#widgetKey = data.inliveWidgetKey ?? "";
     this.#seen = new Set(view.publishIds);
   }
 
@@ -203,6 +227,7 @@ class Subscription {
 
   close() {
     clearTimeout(this.#timer);
+    this.#release();
     this.#source?.close();
     this.#source = null;
   }
@@ -238,10 +263,60 @@ class Subscription {
       this.#wait = FIRST_WAIT;
       this.#decided = "head" in message;
       this.#gap ||= message.recovered === false;
+      if (!this.#decided) this.#askForHistory(message.token);
       this.#view.state = this.#gap ? "gap" : "live";
     }
     if (type === "init" || type === "system") this.#view.viewers = message.viewer_count;
-    if (type === "broadcast") this.#show(envelope);
+    if (type === "request" && this.#held) this.#showHistory(message);
+    if (type === "broadcast") {
+      if (this.#held) this.#held.push(envelope);
+      else this.#show(envelope);
+    }
+  }
+
+  /** @param {string} token */
+  async #askForHistory(token) {
+    const held = (this.#held = []);
+    this.#historyTimer = setTimeout(() => this.#missHistory(held), HISTORY_TIMEOUT);
+    const body = JSON.stringify({ type: "request", widget_key: this.#widgetKey });
+    const headers = { "Content-Type": "application/json" };
+    try {
+      const url = `${this.#channel}/publish/${this.#stream}?token=${token}`;
+      const response = await fetch(url, { method: "POST", headers, body });
+      if (!response.ok) this.#missHistory(held);
+    } catch {
+      this.#missHistory(held);
+    }
+  }
+
+  /** @param {any[]} envelopes Oldest first. */
+  #showHistory(envelopes) {
+    // What a click shows tells it apart: there are no ids. Two of one person in one millisecond are taken for one.
+    const known = new Set([...this.#view.interactions()].map(keyOf));
+    const isKnown = (/** @type {any} */ { message }) => known.has(keyOf(readInteraction(message)));
+    const fresh = envelopes.slice(envelopes.findLastIndex(isKnown) + 1);
+    for (const envelope of fresh) {
+      this.#show(envelope);
+      known.add(keyOf(readInteraction(envelope.message)));
+    }
+    this.#held = this.#held?.filter((envelope) => !isKnown(envelope)) ?? null;
+    this.#release();
+  }
+
+  /** @param {any[]} held What waited for the history that hasn't come. */
+  #missHistory(held) {
+    if (this.#held !== held) return;
+    this.#gap = true;
+    this.#view.state = "gap";
+    this.#release();
+  }
+
+  /** Shows what has waited for the history. */
+  #release() {
+    clearTimeout(this.#historyTimer);
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const envelope of held) this.#show(envelope);
   }
 
   /** @param {any} envelope */
