@@ -120,6 +120,8 @@ def test_backup_of_a_running_log_put_back_after_a_kill_tells_readers_and_doubles
         assert rows(demo) == numbered(range(11))
         assert demo.query("SELECT SUM(count) FROM inlive_banner_rollup") == [(11,)]
         assert [line for line in worker.printed.splitlines() if "WARNING" in line and given[9] in line]
+        gaps = demo.query("SELECT after_event_id, resumed_after, lost_events FROM inlive_banner_gap")
+        assert gaps == [(given[9], given[4], None)]
     with channel(demo):  # as always from now on
         assert resume(demo, new, count=0) == (True, [])
         assert [envelope["id"] for envelope in stored_broadcasts(demo.channel_url)] == [*given[:5], again, new]
