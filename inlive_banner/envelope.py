@@ -17,8 +17,11 @@ import msgspec
 from inlive_banner.exceptions import InvalidEnvelopeError
 
 __all__ = [
+    "CLICK",
     "FROM_OLDEST",
+    "LABELS",
     "SERVER_AUTHOR_ID",
+    "VIEW",
     "Envelope",
     "EventId",
     "Interaction",
@@ -39,6 +42,17 @@ SERVER_AUTHOR_ID = "0"
 
 FROM_OLDEST = "0"
 """The `Last-Event-ID` that asks for everything that the log holds."""
+
+CLICK = "click"
+"""The action that the click counter counts."""
+
+VIEW = "view"
+"""The action of a banner that was seen: half of it, for a second. It is counted, and kept as no row."""
+
+LABELS = ("crawler", "prefetch", "automation", "synthetic", "rate", "own", "staff")
+"""Why an interaction isn't a person's, or not one that the site's owner wants to count:
+a known crawler's user agent, a browser's prefetch, a browser under automation, an event that a script made up,
+more than a person can do, an address of the owner's, a signed-in member of the staff."""
 
 PUBLISH_TYPES = ("broadcast", "private", "request", "webhook")
 
@@ -76,6 +90,10 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     """The visitor's own clock, Unix milliseconds. For display only: it can be wrong."""
     page: str = ""
     """The path of the page the banner stood on; "" where the message doesn't say."""
+    viewed: bool = False
+    """True for the first click on a banner whose view had been counted before."""
+    hint: str = ""
+    """What the visitor's browser says of itself: `automation` or `synthetic`; "" where nothing."""
 
 
 class PublishRequest(msgspec.Struct, kw_only=True):
@@ -110,6 +128,11 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     interaction: str = ""
     """The action, where `message` is a valid interaction with a banner. Decided once, by the channel;
     worker and pages only read it, so that they can never count differently."""
+    label: str = ""
+    """One of `LABELS`, where the channel found that this isn't to be counted with what people do; else ""."""
+    visitor: str = ""
+    """A pseudonym of the visitor for one UTC day, 22 characters; "" where unknown. The last field, because it is cut
+    off from what is sent to anybody but the worker."""
 
 
 _publish_decoder = msgspec.json.Decoder(PublishRequest)
@@ -194,13 +217,15 @@ def read_interaction(message: Any) -> Interaction | None:
         return None
     if isinstance(time, bool) or not isinstance(time, int | float):
         return None
-    name, page = message.get("name"), message.get("page")
+    name, page, hint = message.get("name"), message.get("page"), message.get("hint")
     return Interaction(
         name=name if isinstance(name, str) else "",
         action=action,
         user_id=user_id,
         time=time,
         page=page if isinstance(page, str) else "",
+        viewed=message.get("viewed") is True,
+        hint=hint if hint in ("automation", "synthetic") else "",
     )
 
 

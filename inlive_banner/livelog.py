@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inlive_banner.conf import settings
-from inlive_banner.models import CLICK, Interaction, Position
+from inlive_banner.envelope import CLICK
+from inlive_banner.models import Interaction, Position
 
 __all__ = ["PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
 

@@ -14,12 +14,9 @@ from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from inlive_banner.envelope import FROM_OLDEST
+from inlive_banner.envelope import CLICK, FROM_OLDEST
 
 __all__ = ["Gap", "Interaction", "Position", "Rollup", "Snapshot"]
-
-CLICK = "click"
-"""The action that the click counter counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
