@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from inlive_banner.envelope import EventId
+from inlive_banner.tail import progress as progress_module
 from inlive_banner.tail.events import Event, parse_events
 from inlive_banner.tail.progress import Progress, SourceGapError
 from inlive_banner.tail.records import Init, Record
@@ -129,3 +131,40 @@ def test_progress_is_at_head_once_the_newest_that_init_named_is_taken(
     take_all(progress, *([init] if init else []), *map(make_event, events))
 
     assert progress.is_at_head() is at_head
+
+
+def make_plain(seq: int) -> Event:
+    """A click of a server without our additions."""
+    return make_event(seq, id="", publish_id="", received_at=0, interaction="", author_id=f"author-{seq}")
+
+
+def make_history(*seqs: int) -> Event:
+    envelopes = [msgspec.Raw(make_plain(seq).data.encode()) for seq in seqs]
+    return make_event(id="", type="request", message=envelopes)
+
+
+def publish_ids(progress: Progress, event: Event) -> list[str]:
+    records = [progress.take(part) for part in progress.parts_of(event)]
+    return [record.row.publish_id for record in records if record and record.row]
+
+
+def test_progress_tells_repeats_apart_in_a_history_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "_KNOWN_REPEATS", 2)
+    progress = Progress(None)
+    progress.take(make_init(""))
+
+    found = publish_ids(progress, make_history(1, 2, 3, 4, 1, 2))
+
+    assert len(set(found)) == 6
+    assert publish_ids(progress, make_history(1, 2, 3, 4, 1, 2)) == found
+
+
+def test_progress_remembers_a_bounded_number_of_live_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "_KNOWN_REPEATS", 2)
+    progress = Progress(None)
+    progress.take(make_init(""))
+
+    first = [publish_ids(progress, make_plain(seq)) for seq in (1, 1, 2, 3)]
+
+    assert first[0] != first[1]
+    assert publish_ids(progress, make_plain(1)) == first[0], "forgotten, and so taken for the first again"
