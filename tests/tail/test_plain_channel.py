@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def plain_channel() -> Iterator[PlainChannel]:
         yield channel
 
 
-def make_worker(channel: PlainChannel, *, once: bool = False, batch_size: int = 500) -> Worker:
+def make_worker(channel: PlainChannel, *, once: bool = False, **options: Any) -> Worker:
     source = Source(
         channel_url=channel.url,
         stream_id=15,
@@ -34,7 +35,7 @@ def make_worker(channel: PlainChannel, *, once: bool = False, batch_size: int = 
         widget_key="demo-widget-key",
     )
     backoff = lambda: Backoff(first_seconds=0.001, longest_seconds=0.01)  # noqa: E731
-    return Worker(source, Sink(15), once=once, batch_size=batch_size, make_backoff=backoff)
+    return Worker(source, Sink(15), once=once, make_backoff=backoff, **options)
 
 
 def click(user_id: str, time: int = 1) -> dict[str, object]:
@@ -116,8 +117,10 @@ def test_worker_once_ends_with_the_history(plain_channel: PlainChannel) -> None:
     for number in range(1200):
         plain_channel.publish(click("a", number))
 
-    make_worker(plain_channel, once=True, batch_size=100).run()
+    sizes: list[int] = []
+    make_worker(plain_channel, once=True, batch_size=100, on_report=lambda report: sizes.append(report.inserted)).run()
 
+    assert sizes == [100] * 12
     assert len(stored()) == 1200
 
 
