@@ -18,7 +18,7 @@ from inlive_banner.tail.backoff import Backoff
 from inlive_banner.tail.events import Event
 from inlive_banner.tail.notices import Notices
 from inlive_banner.tail.progress import Progress, SourceGapError
-from inlive_banner.tail.records import Record
+from inlive_banner.tail.records import Init, Record
 from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source, Subscription
 
@@ -67,6 +67,7 @@ class Worker:
         batch_size: int = 500,
         make_backoff: Callable[[], Backoff] = Backoff,
         on_report: Callable[[Report], None] = lambda _report: None,
+        on_connected: Callable[[Init], None] = lambda _init: None,
         retention_seconds: float = math.inf,
     ) -> None:
         self.phase = Phase.CONNECTING
@@ -77,6 +78,8 @@ class Worker:
         """A batch is committed when it has so many records; it has more by what one read brings."""
         self._on_report = on_report
         """Called in the worker's thread after each batch; what it raises ends the worker."""
+        self._on_connected = on_connected
+        """Called in the worker's thread with what each connection began with."""
         self._notices = Notices(sink.stream_id, retention_seconds=retention_seconds)
         self._channel_backoff = make_backoff()
         self._database_backoff = make_backoff()
@@ -222,6 +225,7 @@ class Worker:
         """Do what a connection's first event calls for."""
         if progress.init is None:
             return
+        self._on_connected(progress.init)
         if progress.gives_history:
             if not self._told_history:
                 self._told_history = True

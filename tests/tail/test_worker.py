@@ -9,11 +9,12 @@ from contextlib import contextmanager
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 
+from inlive_banner.envelope import EventId
 from inlive_banner.exceptions import SourceRefusedError, SourceUnavailableError
 from inlive_banner.models import Gap, Interaction, Position
 from inlive_banner.tail import worker as worker_module
 from inlive_banner.tail.backoff import Backoff
-from inlive_banner.tail.records import Record
+from inlive_banner.tail.records import Init, Record
 from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source
 from inlive_banner.tail.worker import Phase, Worker
@@ -24,10 +25,20 @@ from tests.tail.making import EPOCH, encode_event, encode_init, make_record
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
 
 
-def make_worker(channel: FakeChannel, sink: Sink | None = None, *, once: bool = False) -> Worker:
+def make_worker(
+    channel: FakeChannel,
+    sink: Sink | None = None,
+    *,
+    once: bool = False,
+    on_connected: Callable[[Init], None] = lambda _init: None,
+) -> Worker:
     source = Source(channel_url=channel.url, stream_id=15, make_ticket=lambda: "ticket", keep_alive_seconds=30)
     return Worker(
-        source, sink or Sink(15), once=once, make_backoff=lambda: Backoff(first_seconds=0.001, longest_seconds=0.01)
+        source,
+        sink or Sink(15),
+        once=once,
+        make_backoff=lambda: Backoff(first_seconds=0.001, longest_seconds=0.01),
+        on_connected=on_connected,
     )
 
 
@@ -66,6 +77,18 @@ def clicks(*seqs: int) -> list[str]:
 
 def wait_for_clicks(count: int, alias: str = "default") -> None:
     wait_until(lambda: len(stored(alias)) >= count, what=f"{count} rows")
+
+
+def test_worker_tells_what_each_connection_began_with(channel: FakeChannel) -> None:
+    """Before it reads on, so that whoever shows the progress knows how far it is to the head."""
+    told: list[tuple[Init, int]] = []
+    channel.publish(3)
+    channel.scripts.append(lambda connection: connection.begin())  # and its end, before it has begun to speak
+    worker = make_worker(channel, once=True, on_connected=lambda init: told.append((init, Interaction.objects.count())))
+
+    worker.run()
+
+    assert told == [(Init(position=EventId(EPOCH, 0), head=f"{EPOCH}-3"), 0)]
 
 
 class CountingSink(Sink):
