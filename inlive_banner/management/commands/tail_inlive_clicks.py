@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,12 @@ from django.db import Error as DatabaseError
 from inlive_banner.conf import settings
 from inlive_banner.exceptions import ConfigurationError, InliveBannerError, SourceRefusedError
 from inlive_banner.tail.dry_run import DryRunSink
+from inlive_banner.tail.pace import Pace
 from inlive_banner.tail.reporter import Reporter
 from inlive_banner.tail.service import run_workers
-from inlive_banner.tail.sink import Sink
+from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source
+from inlive_banner.tail.status import shown_on_terminal
 from inlive_banner.tail.worker import Worker
 
 EXIT_RUNTIME = 1
@@ -48,6 +50,9 @@ class Command(BaseCommand):
                 "either way: the next start goes on from the last commit.\n\n"
                 "verbosity (-v), for the notices on stderr: 0 errors only, 1 also warnings and changes of state,\n"
                 "2 and 3 also each batch and each message that can't be read.\n\n"
+                "Where stderr is a terminal, its last lines show how each stream gets on: a bar while it catches up,\n"
+                'then rate and lag. That needs rich (pip install "django-inlive-banner[progress]"); -v 0 and\n'
+                "--format json turn it off.\n\n"
                 "exit codes:\n"
                 "  0  stopped by a signal, or --once has reached the head\n"
                 "  1  something failed at run time, for example the database, or a second signal came\n"
@@ -98,18 +103,29 @@ class Command(BaseCommand):
                 streams = dict.fromkeys(
                     settings.stream(stream_id).stream_id for stream_id in stream or settings.streams
                 )
-                workers = [
-                    Worker(
+                paces = {stream_id: Pace() for stream_id in streams}
+                workers = {
+                    stream_id: Worker(
                         _source(stream_id),
                         make_sink(stream_id),
                         once=once or dry_run,
                         batch_size=batch_size,
-                        on_report=reporter.batch,
+                        on_report=partial(_tell, (reporter.batch, pace.batch)),
+                        on_connected=pace.connected,
                         retention_seconds=settings.RETENTION,
                     )
-                    for stream_id in streams
-                ]
-                run_workers(workers)
+                    for stream_id, pace in paces.items()
+                }
+                # Not beside JSON: on one terminal, each line of it would go through the status.
+                shown = shown_on_terminal(
+                    workers,
+                    paces,
+                    dry_run=dry_run,
+                    keep_last=not (once or dry_run),  # whose summary says the same
+                    no_color=options["no_color"],
+                )
+                with shown if verbosity and options["format"] == "text" else nullcontext():
+                    run_workers(list(workers.values()))
                 if once or dry_run:
                     reporter.summary(streams)
             except ConfigurationError as error:
@@ -131,6 +147,11 @@ def _batch_size(text: str) -> int:
     if not 1 <= size <= _MAX_BATCH_SIZE:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number from 1 to {_MAX_BATCH_SIZE}")
     return size
+
+
+def _tell(listeners: Iterable[Callable[[Report], None]], report: Report) -> None:
+    for listener in listeners:
+        listener(report)
 
 
 def _source(stream_id: int) -> Source:
