@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -225,6 +225,21 @@ def test_status_stays_below_what_is_logged_to_its_terminal(
         "without an end",
     ]
     assert (tmp_path / "log").read_text() == f"{text}\n"
+
+
+def test_status_ends_in_silence_where_its_terminal_goes_away(terminal: Terminal) -> None:
+    """What happens to the terminal is no reason for the worker to fail, now or at its end."""
+    stderr = terminal.open()
+
+    try:
+        with redirect_stderr(stderr), shown_on_terminal(following(15), paces(15)):
+            wait_until(lambda: "stream 15" in terminal.last_line)
+            terminal.close()
+            sys.stderr.write("to nobody\n")
+            sys.stderr.write("without an end")
+    finally:
+        with suppress(OSError):
+            stderr.close()
 
 
 def test_status_is_left_out_where_rich_is_missing(
