@@ -214,7 +214,8 @@ def _drawn(lines: Sequence[Line], console: Console) -> RenderableType:
         row = Table.grid(padding=(0, 1, 0, 0))
         cells: list[RenderableType] = [Text(line.label, "bold", no_wrap=True, overflow="ellipsis")]
         if line.backlog is not None and bar_width:
-            cells.append(ProgressBar(line.backlog.total, line.backlog.done, width=bar_width))
+            # rich's own colour for a bar that isn't full is nearly red.
+            cells.append(ProgressBar(line.backlog.total, line.backlog.done, width=bar_width, complete_style="green"))
         cells.append(Text(text, "yellow" if line.trouble else "", no_wrap=True, overflow="ellipsis"))
         row.add_row(*cells)
         rows.add_row(row)
