@@ -88,7 +88,7 @@ def test_worker_tells_what_each_connection_began_with(channel: FakeChannel) -> N
 
     worker.run()
 
-    assert told == [(Init(position=EventId(EPOCH, 0), head=f"{EPOCH}-3"), 0)]
+    assert told == [(Init(position=EventId(EPOCH, 0), head=f"{EPOCH}-3", token="t"), 0)]
 
 
 class CountingSink(Sink):
