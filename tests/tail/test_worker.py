@@ -220,9 +220,12 @@ def test_worker_told_that_the_channel_couldnt_recover_warns_and_goes_on(
     """The hole is announced: asking again would bring the same."""
     Sink(15).record([make_record(1)])
     channel.scripts.append(skipping(4, 5, position=f"{EPOCH}-3", recovered=False))
+    reports: list[Report] = []
 
-    with running(make_worker(channel)):
+    with running(make_worker(channel, on_report=reports.append)):
         wait_for_clicks(3)
+
+    assert [(report.position, report.lost) for report in reports][:1] == [(f"{EPOCH}-3", 2)]
 
     assert stored() == clicks(1, 4, 5)
     assert len(channel.connections) == 1
