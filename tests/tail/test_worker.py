@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections
@@ -30,7 +31,7 @@ def make_worker(
     sink: Sink | None = None,
     *,
     once: bool = False,
-    on_connected: Callable[[Init], None] = lambda _init: None,
+    **options: Any,
 ) -> Worker:
     source = Source(channel_url=channel.url, stream_id=15, make_ticket=lambda: "ticket", keep_alive_seconds=30)
     return Worker(
@@ -38,7 +39,7 @@ def make_worker(
         sink or Sink(15),
         once=once,
         make_backoff=lambda: Backoff(first_seconds=0.001, longest_seconds=0.01),
-        on_connected=on_connected,
+        **options,
     )
 
 
