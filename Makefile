@@ -32,7 +32,7 @@ format: .venv/dev.installed  ## Rewrite the code into its format
 coverage: .venv/dev.installed build/npm/installed  ## Run the tests and say which branches none of them took
 	@$(python) -m pytest --cov --cov-report=term-missing:skip-covered
 
-wheel: .venv/dev.installed  ## Build dist/*.whl
+wheel: .venv/dev.installed build/npm/installed  ## Build dist/*.whl, its scripts minified
 	@$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## Remove all that this file makes, but the demo's data
@@ -62,16 +62,16 @@ help:
 	    "Install one (on Debian: python3 and python3-venv), or name it: make demo PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-# The browser that the tests drive, and the client of the original service that they run unmodified.
+# The browser that the tests drive, the client of the original service that they run unmodified, and the minifier.
 build/npm/installed: tests/e2e/package.json
 	@mkdir -p build/npm
 	@cp tests/e2e/package.json build/npm/package.json
 	@if command -v npm >/dev/null; then \
-	    echo "Installing the tests' browser from npm ..."; \
+	    echo "Installing the tests' browser and the minifier from npm ..."; \
 	    npm install --prefix build/npm --no-audit --no-fund --no-save --loglevel=error || exit 1; \
 	    touch $@; \
 	elif command -v chromium || command -v chromium-browser || command -v google-chrome; then \
-	    echo "No npm here: the tests use this system's browser, and can't run the npm client."; \
+	    echo "No npm here: the tests use this system's browser, and can't run the npm client. Wheels aren't minified."; \
 	else \
 	    echo "The tests need a browser: install Node.js 20 or newer with npm, or Chromium." >&2; \
 	    exit 1; \

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import inlive_banner
+from tests.wheel import SCRIPTS, build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"), key=str)
@@ -23,11 +24,7 @@ TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"), key=str)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, as it would be published."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return zipfile.ZipFile(next(folder.glob("*.whl")))
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,15 @@ def test_wheel_holds_each_file_of_the_package(wheel: zipfile.ZipFile) -> None:
     missing = expected - set(wheel.namelist())
 
     assert not missing
-    for kind in ("py.typed", "migrations/0001_initial.py", "banner.js", "banner.css", "banner.html", "logs.html"):
+    for kind in (
+        "py.typed",
+        "migrations/0001_initial.py",
+        "banner.js",
+        "retry.js",
+        "banner.css",
+        "banner.html",
+        "logs.html",
+    ):
         assert any(name.endswith(kind) for name in expected), f"{kind} isn't in the package itself"
 
 
@@ -55,6 +60,15 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 
     assert tops == {"inlive_banner", f"django_inlive_banner-{inlive_banner.__version__}.dist-info"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
+
+
+def test_wheel_has_its_scripts_minified(wheel: zipfile.ZipFile) -> None:
+    """By what `make test` installs from npm. A checkout serves the sources."""
+    sources = {path.name: path.stat().st_size for path in (ROOT / SCRIPTS).glob("*.js")}
+
+    sizes = {name: wheel.getinfo(SCRIPTS + name).file_size for name in sources}
+
+    assert all(sizes[name] < sources[name] / 2 for name in sources), (sizes, sources)
 
 
 def test_wheel_has_the_version_of_the_package(metadata: Message) -> None:
