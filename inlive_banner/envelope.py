@@ -162,7 +162,7 @@ def make_publish_id() -> str:
     """Make a publish id: 11 hexadecimal digits of Unix milliseconds, then 16 random ones.
 
     Ids that grow with time keep every index on them local: each insert finds its page in memory, however long
-    the history is. The banner's script makes its ids the same way.
+    the history is. The ids of the banner's script grow with time too.
     """
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
 

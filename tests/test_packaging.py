@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import email
+import gzip
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from django.template import Context, Template
+from django.templatetags.static import static
 
 import inlive_banner
 from tests.wheel import SCRIPTS, build_wheel
@@ -60,6 +63,18 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 
     assert tops == {"inlive_banner", f"django_inlive_banner-{inlive_banner.__version__}.dist-info"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
+
+
+def test_page_with_a_banner_loads_at_most_a_thousand_bytes_of_script(wheel: zipfile.ZipFile) -> None:
+    """Of the wheel, minified, and compressed as a server would."""
+    page = Template("{% load inlive_banner %}{% inlive_banner %}{% inlive_banner %}").render(Context())
+    sources = re.findall(r'<script[^>]* src="([^"]+)"', page)
+
+    names = [source.removeprefix(static("inlive_banner/")) for source in sources]
+    sizes = {name: len(gzip.compress(wheel.read(SCRIPTS + name), 9)) for name in names}
+
+    assert list(sizes) == ["banner.js"]
+    assert sum(sizes.values()) <= 1000, sizes
 
 
 def test_wheel_has_its_scripts_minified(wheel: zipfile.ZipFile) -> None:

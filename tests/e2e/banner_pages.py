@@ -34,8 +34,12 @@ def banner(
     return f"<{tag} {written}>{content}</{tag}>"
 
 
-def banner_page(*banners: str) -> str:
-    """A page with banners, and with a record of the script's events that tests can read."""
+def banner_page(*banners: str, static: str = "/static/", retry: str = "") -> str:
+    """A page with banners, and with a record of the script's events that tests can read.
+
+    `static` is where the scripts are, and `retry` the second one's address, if it isn't beside the first.
+    """
+    attribute = f' data-inlive-retry="{retry}"' if retry else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>A page with a banner</title><link rel="icon" href="data:,">
 <script>
@@ -43,7 +47,7 @@ const published = [], failed = [];
 addEventListener("inlive:published", (event) => published.push(event.detail));
 addEventListener("inlive:failed", (event) => failed.push(event.detail));
 </script>
-<script type="module" src="/static/banner.js"></script></head>
+<script type="module" src="{static}banner.js"{attribute}></script></head>
 <body><p>Text</p>{"".join(banners)}</body></html>"""
 
 

@@ -46,7 +46,7 @@ def test_click_with_page_token_is_stored_with_the_tutorials_fields(
     assert message["user_id"] == click["author_id"] == told["data"]["user_id"]
     assert abs(message["time"] - click["received_at"]) < 10_000
     assert click["publish_id"] == told["publishId"]
-    assert re.fullmatch(r"[0-9a-f]{27}", told["publishId"])
+    assert re.fullmatch(r"[0-9]{13}-[0-9]{1,20}", told["publishId"])
     assert (told["name"], told["action"]) == (name, "click")
     assert kept(page) == 0
 
@@ -247,6 +247,91 @@ def test_click_survives_the_navigation_it_causes(page: Page, origin: Origin, nam
     assert post.json["message"]["name"] == name
 
 
+def test_slow_channel_doesnt_delay_the_page_that_a_click_opens(page: Page, origin: Origin, name: str) -> None:
+    """The next page is there while the channel still holds the click's request."""
+    released = threading.Event()
+
+    def slow(_: Request) -> Answer:
+        released.wait(10)
+        return Answer.sentence(200, "OK", {})
+
+    origin.answer("POST", PUBLISH, slow)
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t", href="/there"))))
+
+    page.get_by_text("Banner").click()
+
+    expect(page).to_have_title("There")
+    wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
+    assert not released.is_set()
+    released.set()
+
+
+def test_click_is_stored_and_posted_before_the_page_goes_on(page: Page, origin: Origin, name: str) -> None:
+    """What a handler leaves for later never happens on a page that the click leaves."""
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    page.evaluate(
+        """() => {
+          const { fetch } = window;
+          window.fetch = (url, options) => (window.posted = options, fetch(url, options));
+          addEventListener("click", () => {
+            window.seen = { posted: window.posted, kept: Object.values(localStorage) };
+          });
+        }"""
+    )
+
+    page.get_by_text("Banner").click()
+
+    published(page)
+    seen = page.evaluate("seen")
+    assert seen["posted"]["keepalive"] is True
+    assert seen["posted"]["body"] in seen["kept"][0]
+
+
+def test_first_click_counts_as_soon_as_the_page_has_been_parsed(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    html = banner_page(banner(name, channel="", token="t"))
+    click = "addEventListener('DOMContentLoaded', () => document.querySelector('[data-inlive-banner]').click());"
+
+    page.goto(origin.page("/", html.replace("const published", f"{click} const published")))
+
+    assert published(page)[0]["name"] == name
+
+
+def test_other_actions_are_recorded_as_their_event_says(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.evaluate(
+        """detail => document.querySelector("[data-inlive-banner]").dispatchEvent(
+          new CustomEvent("inlive:action", { bubbles: true, detail }))""",
+        {"action": "view", "name": "another", "share": 0.5},
+    )
+
+    [told] = published(page)
+    assert (told["action"], told["name"]) == ("view", "another")
+    [post] = origin.had("POST", PUBLISH)
+    message = post.json["message"]
+    assert (message["type"], message["action"], message["name"], message["share"]) == ("banner", "view", "another", 0.5)
+
+
+def test_banner_without_consent_neither_stores_nor_sends(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    written = banner("unasked", channel="", token="t", content="Unasked", data_inlive_consent="required")
+    page.goto(origin.page("/", banner_page(written, banner(name, channel="", token="t"))))
+
+    page.get_by_text("Unasked").click()
+    assert kept(page) == 0
+    page.get_by_text("Banner").click()  # what the first had begun would have come before this one
+
+    published(page)
+    assert [request.json["message"]["name"] for request in origin.had("POST", PUBLISH)] == [name]
+    page.evaluate("document.querySelector('[data-inlive-consent]').removeAttribute('data-inlive-consent')")
+    page.get_by_text("Unasked").click()
+    published(page, 2)
+
+
 def test_wrong_widget_key_is_told_in_the_channels_words(
     page: Page, complaints: Complaints, origin: Origin, channel: str, page_token: str, name: str
 ) -> None:
@@ -289,13 +374,36 @@ def test_page_view_with_page_token_costs_the_channel_nothing_and_a_click_one_req
     assert [request.path for request in origin.requests] == ["/", "/static/banner.js", PUBLISH]
 
 
-def test_script_works_under_a_strict_content_security_policy(page: Page, origin: Origin, name: str) -> None:
-    accepting(origin)
-    html = banner_page(banner(name, channel="", token="t"))
+@pytest.mark.parametrize("other_origin", [False, True], ids=["own-origin", "other-origin"])
+def test_scripts_work_under_a_strict_content_security_policy(
+    page: Page, complaints: Complaints, origin: Origin, name: str, other_origin: bool
+) -> None:
+    """The second one too, and from the static files' own origin where the policy names that."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."), Answer.sentence(200, "OK", {}))
+    files = origin.url.replace("127.0.0.1", "localhost") if other_origin else ""
+    allowed = files or "'self'"
+    html = banner_page(banner(name, channel="", token="t"), static=files + "/static/", retry=f"{files}/static/retry.js")
     html = re.sub("<script>.*?</script>", "", html, flags=re.DOTALL).replace('<link rel="icon" href="data:,">', "")
     origin.page("/favicon.ico", "")
-    page.goto(origin.page("/", html, Content_Security_Policy="default-src 'self'"))
+    page.goto(origin.page("/", html, Content_Security_Policy=f"default-src 'self'; script-src {allowed}"))
 
     page.get_by_text("Banner").click()
 
-    wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
+    wait_until(lambda: len(origin.had("POST", PUBLISH)) == 2, what="the second try")
+    assert len(origin.had("GET", "/static/retry.js")) == 1
+
+
+def test_script_loads_nothing_that_a_banners_attributes_name(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    """Else those who may write attributes into a page could run their code on it."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."))
+    written = banner(name, channel="", token="t", data_inlive_retry="/static/logs.js")
+    page.goto(origin.page("/", banner_page(written)))
+
+    page.get_by_text("Banner").click()
+
+    failed(page)
+    assert not origin.had("GET", "/static/logs.js")

@@ -101,6 +101,56 @@ def test_click_whose_answer_the_page_didnt_live_to_see_is_sent_again_under_the_s
     assert kept(page) == 0
 
 
+def test_page_without_locks_leaves_alone_what_it_is_sending(page: Page, origin: Origin, name: str) -> None:
+    """As from plain http. What is kept is tried in order, so the later one shows that the first was passed over."""
+    released = threading.Event()
+
+    def publish(request: Request) -> Answer:
+        if request.json["message"]["name"] == name:
+            released.wait(10)
+        return ACCEPTED
+
+    origin.answer("POST", PUBLISH, publish)
+    page.add_init_script("delete Navigator.prototype.locks")
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    page.get_by_text("Banner").click()
+    wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
+    page.evaluate(
+        """() => {
+          const [[url, body]] = Object.values(localStorage).map(JSON.parse);
+          const later = { ...body, publish_id: "9999999999999-1", message: { ...body.message, name: "later" } };
+          localStorage["inlive-banner:9999999999999-1"] = JSON.stringify([url, later]);
+          dispatchEvent(new Event("online"));
+        }"""
+    )
+
+    published(page)
+    released.set()
+
+    published(page, 2)
+    assert [request.json["message"]["name"] for request in origin.had("POST", PUBLISH)] == [name, "later"]
+
+
+def test_click_is_kept_for_the_next_page_where_the_second_script_is_missing(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"503 \(|404 \(")
+    accepting(origin, Answer.sentence(503, "Later."), ACCEPTED)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"), retry="/missing.js")))
+    page.get_by_text("Banner").click()
+    [failure] = failed(page)
+    assert (failure["name"], failure["kept"]) == (name, True)
+    assert "missing.js" in failure["reason"]
+    assert kept(page) == 1
+
+    page.goto(origin.page("/next", banner_page(banner(name, channel="", token="t"))))
+
+    [told] = published(page)
+    assert told["publishId"] == failure["publishId"]
+    assert len(origin.had("POST", PUBLISH)) == 2
+    assert kept(page) == 0
+
+
 def test_second_tab_leaves_alone_what_the_first_is_sending(
     page: Page, context: BrowserContext, origin: Origin, name: str
 ) -> None:
@@ -230,8 +280,8 @@ def test_click_older_than_the_channel_remembers_ids_is_dropped(
     complaints.allow(NETWORK_FAILURE)
     accepting(origin)
     address = origin.page("/", banner_page(banner(name, channel="", token="t")))
-    # An id that begins with a digit mustn't be taken for a part of the time before it.
-    page.add_init_script("crypto.getRandomValues = (array) => array.fill(0xdf)")
+    # The random part of an id mustn't be taken for a part of the time before it.
+    page.add_init_script("crypto.getRandomValues = (array) => array.fill(0xdfn)")
     page.goto(address)
     context.set_offline(offline=True)
     page.get_by_text("Banner").click()

@@ -250,8 +250,10 @@ def test_assets_have_the_hashed_names_of_the_manifest(tmp_path):
         elements = Elements(render("{% inlive_banner %}"))
         collected = {path.name for path in (tmp_path / "inlive_banner").iterdir()}
 
-    for url in (elements.one("script")["src"], elements.one("link")["href"]):
-        assert re.fullmatch(r"/static/inlive_banner/banner\.[0-9a-f]{12}\.(js|css)", url)
+    script = elements.one("script")
+    assert script["data-inlive-retry"].startswith("/static/inlive_banner/retry.")
+    for url in (script["src"], script["data-inlive-retry"], elements.one("link")["href"]):
+        assert re.fullmatch(r"/static/inlive_banner/\w+\.[0-9a-f]{12}\.(js|css)", url)
         assert url.rpartition("/")[2] in collected
 
 

@@ -6,246 +6,161 @@
  * channel's 200 arrives. A page that is left before then never sees that answer, so the next page with a banner
  * posts the click again; its `publish_id` makes that harmless, because the channel stores each id once.
  *
- * A page never holds a connection for its banners. It posts with the page token that it was rendered with; only
- * where that is missing or refused does it subscribe, take a token from the first event, and close.
+ * This is all that most pages need, and at most 1,000 bytes as it is served. For whatever else happens to a click
+ * there is retry.js, loaded when it is first needed: no 200, no token, something kept by an earlier page.
  *
  * Attributes: data-inlive-banner (the banner's name), -stream, -widget-key, -channel ("/channel"), -token.
+ * A banner with data-inlive-consent is left alone until that attribute is taken away.
+ * On the script's own tag: data-inlive-retry, the address of retry.js if it isn't beside this file. Never on a
+ * banner: those who may write an attribute into a page's text mustn't choose what code it runs.
  * Events on the banner, or on the document for what an earlier page or try has left; they bubble:
- * `inlive:published` {name, action, publishId, data} and `inlive:failed` {name, action, publishId, reason, kept}.
+ * `inlive:published` {name, action, publishId, data} and `inlive:failed` {name, action, publishId, reason, kept},
+ * beside what else was in the message.
+ * A script that wants more than clicks recorded dispatches `inlive:action` on a banner, bubbling. Its detail goes
+ * into the message: {action: "view"}, or another {name} than the banner's.
  */
 
 /**
- * @typedef {[channel: string, stream: string, body: Record<string, any>]} Publish A publish and where it goes.
- *
  * @typedef {object} Session What the page knows of one stream.
+ * @property {string} url Where to publish.
  * @property {string} [token] Allows to publish; empty where one must be fetched.
  * @property {string} [user_id] The visitor, as the channel calls them; unknown under a page token.
- * @property {boolean} [untried] The token came from a subscription and hasn't been accepted yet.
- * @property {boolean} [inQuery] The server knows the original protocol only: the token goes into the URL.
- * @property {Promise<void> | null} [renewal] The subscription under way. All clicks wait for the same one.
+ *
+ * @typedef {{data?: object, reason?: string, kept?: boolean}} Outcome What became of a publish, for its event.
  */
 
-const BANNER = "[data-inlive-banner]";
-/** Begins the storage key of each kept publish. The time of the click follows, so that keys sort by age. */
-const PREFIX = "inlive-banner:";
 /** Kept publishes, at most; the oldest leave. At about 300 bytes each they never fill a site's storage. */
 const MAX_KEPT = 50;
-/** Milliseconds that a publish is kept: as long as the channel's log knows its id (RETENTION's default). */
-const MAX_AGE = 7 * 24 * 3600e3;
-/** Characters of the page's path that are sent; the database keeps no more. */
-const MAX_PAGE = 1000;
-/** Milliseconds until a subscription that has brought no token is given up. */
-const TOKEN_TIMEOUT = 1e4;
-/** Milliseconds until kept publishes are tried again, with jitter: doubled by each try, up to the longest. */
-const FIRST_WAIT = 1e3;
-const LONGEST_WAIT = 6e4;
-/** Milliseconds that a `Retry-After` is believed, at most: a browser's timer would take a month for no time. */
-const LONGEST_RETRY_AFTER = 3600e3;
-/** Answers that trying again can't mend: all of 4xx but 401 (token), 408 (timeout) and 429 (too many). */
-const HOPELESS = /^4(?!01|08|29)/;
+/** Begins the storage key of each kept publish. Its publish_id follows, which begins with the time of the click. */
+const PREFIX = "inlive-banner:";
 
 /**
- * What is to be sent: storage key -> JSON of a Publish. Storage and its stand-in are used by property access alike.
- * @type {Record<string, string>}
+ * What retry.js is handed, since an import of this file by another name than its own would run it a second time.
+ *
+ * `kept` is what is to be sent: key -> JSON of [URL, body]. Storage and its stand-in are used by property access
+ * alike. Each kept publish is locked by its key while a page sends it, so that two tabs don't send the same; from
+ * plain http there are no `locks`, and they may, which is harmless. Beside these stand, by publish URL, the
+ * sessions, and by key the promises of what this page has begun to send.
+ *
+ * @type {Record<string, any>}
  */
-let kept = {};
-/**
- * Each kept publish is locked by its key while a page sends it, so that two tabs don't send the same.
- * Absent from plain http: there they may, which is harmless.
- * @type {LockManager | undefined}
- */
-let locks;
+const core = { kept: {}, keys, send };
+/** Counts in vain loaded retry.js. Part of its address: many browsers remember a failed import for ever. */
+let failures = 0;
+
 try {
-  kept = localStorage;
-  locks = navigator.locks;
+  core.kept = localStorage;
+  core.locks = navigator.locks;
 } catch {
   // Storage is denied: what is kept lives as long as the page, and no other page can see it.
 }
 
-/** @type {Record<string, Session>} By the stream's publish URL. */
-const sessions = {};
-/** @type {Set<string>} The keys of what this page is sending now. */
-const sending = new Set();
-
-let wait = FIRST_WAIT;
-let timer = 0;
-
-/** @param {MouseEvent} event */
-function onClick(event) {
-  const banner = /** @type {Element} */ (event.target).closest?.(BANNER);
+/** @param {any} event A click, or an `inlive:action`. */
+function record({ target, button, detail }) {
+  const banner = target.closest?.("[data-inlive-banner]:not([data-inlive-consent])");
   // `click` is the main button or the keyboard; of the other buttons, `auxclick`, only the middle one opens a link.
-  if (banner && event.button === (event.type === "click" ? 0 : 1)) {
-    record(/** @type {HTMLElement} */ (banner), "click");
-  }
-}
-
-/** @param {HTMLElement} banner @param {string} action */
-function record(banner, action) {
-  const { inliveBanner: name, inliveChannel = "/channel", inliveStream, inliveWidgetKey: widget_key } = banner.dataset;
+  if (!banner || button > 1) return;
+  const data = banner.dataset;
+  const url = `${data.inliveChannel ?? "/channel"}/publish/${data.inliveStream}`;
   const time = Date.now();
-  // Ids that grow with time keep every index on them local; `make_publish_id` in envelope.py makes them alike.
-  const random = [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(16).padStart(8, "0"));
-  const publish_id = time.toString(16).padStart(11, "0") + random.join("");
-  const message = { name, type: "banner", action, user_id: "", time, page: location.pathname.slice(0, MAX_PAGE) };
-  const publish = JSON.stringify([inliveChannel, inliveStream, { type: "broadcast", widget_key, publish_id, message }]);
-  const key = `${PREFIX}${time}:${publish_id}`;
-  for (const old of keptKeys().slice(0, 1 - MAX_KEPT)) delete kept[old];
+  // Ids that grow with time keep every index on them local, and sort what is kept by its age.
+  const publish_id = time + "-" + crypto.getRandomValues(new BigUint64Array(1));
+  const key = PREFIX + publish_id;
+  const body = {
+    type: "broadcast",
+    widget_key: data.inliveWidgetKey,
+    publish_id,
+    // The detail of a click is a number, and adds nothing.
+    message: { name: data.inliveBanner, type: "banner", action: "click", time, page: location.pathname, ...detail },
+  };
+  const publish = JSON.stringify([url, body]);
+  while (keys()[MAX_KEPT - 1]) delete core.kept[keys()[0]];
   try {
-    kept[key] = publish;
+    core.kept[key] = publish;
   } catch {
-    kept = { [key]: publish }; // Storage is full: go on as where it is denied.
+    core.kept = { [key]: publish }; // Storage is full: go on as where it is denied.
   }
-  const sent = send(key, banner);
-  locks?.request(key, () => sent);
+  core[key] = send(key, banner, (core[url] ||= { url, token: data.inliveToken }), body);
+  core.locks?.request(key, () => core[key]);
 }
 
 /** @returns {string[]} The keys of what is kept, oldest first. */
-function keptKeys() {
-  return Object.keys(kept)
+function keys() {
+  return Object.keys(core.kept)
     .filter((key) => key.startsWith(PREFIX))
     .sort();
 }
 
 /**
- * Posts what earlier pages, or this one, couldn't: one at a time, and no further than the first that must wait,
- * because a channel in trouble isn't helped by a crowd.
- */
-async function sendKept() {
-  for (const key of keptKeys()) {
-    const attempt = () => kept[key] && !sending.has(key) && send(key, document);
-    if (parseInt(key.slice(PREFIX.length)) < Date.now() - MAX_AGE) delete kept[key];
-    else if (await (locks ? locks.request(key, { ifAvailable: true }, (lock) => lock && attempt()) : attempt())) break;
-  }
-}
-
-/** @param {number} atLeast Milliseconds. */
-function retryLater(atLeast) {
-  clearTimeout(timer);
-  timer = setTimeout(
-    () => {
-      timer = 0;
-      wait = Math.min(wait * 2, LONGEST_WAIT);
-      sendKept();
-    },
-    Math.max(Math.min(atLeast, LONGEST_RETRY_AFTER), wait * (1 + Math.random())),
-  );
-}
-
-/**
- * Posts one kept publish and tells the page how that went. The post is begun before this function first waits.
+ * Posts one kept publish, with retry.js's help where that doesn't go well, and tells the page how it went.
+ * The post is begun before this function first waits.
  *
  * @param {string} key
- * @param {HTMLElement | Document} target Where the event is dispatched.
- * @returns {Promise<boolean>} True where it has to be tried again later.
+ * @param {Element | Document} target Where the event is dispatched.
+ * @param {Session} session
+ * @param {Record<string, any>} body
  */
-async function send(key, target) {
-  const publish = /** @type {Publish} */ (JSON.parse(kept[key]));
-  const { publish_id: publishId, message } = publish[2];
-  let data, reason, retryAfter;
-  let again = true;
-  sending.add(key);
-  try {
-    const { response, answer } = await post(...publish);
-    if (answer.code === 200) data = answer.data ?? {};
-    reason = answer.message ?? `Status ${response.status}, and no whole answer of the channel.`;
-    retryAfter = Number(response.headers.get("Retry-After"));
-    again = !data && !HOPELESS.test(`${response.status}`);
-  } catch (error) {
-    reason = `${error}`;
-  }
-  sending.delete(key);
-  if (!again) delete kept[key];
-  // Of many that fail at once the first sets the time; only the channel's own word changes it.
-  else if (retryAfter || !timer) retryLater((retryAfter || 0) * 1e3);
-  if (data) wait = FIRST_WAIT;
-  else console.error("inlive-banner:", reason);
-  const { name, action } = message;
+async function send(key, target, session, body) {
+  /** @type {Outcome | undefined} */
+  let outcome;
+  do {
+    const token = session.token;
+    let response, answer;
+    // Under a page token the channel makes the visitor's id and fills it in.
+    body.message.user_id ||= session.user_id;
+    try {
+      response = await (token &&
+        fetch(session.url, {
+          method: "POST",
+          keepalive: true,
+          headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+          body: JSON.stringify(body),
+        }));
+      // What isn't JSON isn't the channel's: a proxy's error page, or a hotel's sign-in page with status 200.
+      answer = await response.json();
+      if (answer.code === 200) {
+        outcome = { data: answer.data || {} };
+        // Of several clicks that were under way with the page token, the first answer says who the visitor is.
+        session.user_id || Object.assign(session, outcome.data);
+      }
+    } catch (error) {
+      response ||= /** @type {any} */ (error); // Nobody has answered; or somebody who isn't the channel.
+    }
+    outcome ||= await retry(session, body, token, response, answer);
+  } while (!outcome);
+  outcome.kept || delete core.kept[key];
   (target.isConnected ? target : document).dispatchEvent(
-    new CustomEvent(data ? "inlive:published" : "inlive:failed", {
+    new CustomEvent(outcome.data ? "inlive:published" : "inlive:failed", {
       bubbles: true,
-      detail: data ? { name, action, publishId, data } : { name, action, publishId, reason, kept: again },
+      detail: { ...body.message, publishId: body.publish_id, ...outcome },
     }),
   );
-  return again;
 }
 
 /**
- * Posts with the token that the page has, and with a new one where that is refused.
- *
- * @param {string} channel
- * @param {string} stream
- * @param {Record<string, any>} body
- * @returns {Promise<{response: Response, answer: Record<string, any>}>} The answer is empty where it isn't JSON.
+ * @param {any[]} attempt What came of a post; nothing where what is kept is to be sent.
+ * @returns {Promise<Outcome | undefined>} Nothing where it is worth posting again at once.
  */
-async function post(channel, stream, body) {
-  const url = `${channel}/publish/${stream}`;
-  const session = (sessions[url] ??= { token: pageToken(channel, stream) });
-  for (;;) {
-    if (!session.token) await (session.renewal ??= renew(session, `${channel}/subscribe/${stream}`));
-    const { token, inQuery } = session;
-    // Under a page token the channel makes the visitor's id and fills it in.
-    body.message.user_id ||= session.user_id ?? "";
-    const response = await fetch(inQuery ? `${url}?token=${token}` : url, {
-      method: "POST",
-      keepalive: true,
-      headers: { "Content-Type": "application/json", Authorization: inQuery ? "" : `Bearer ${token}` },
-      body: JSON.stringify(body),
-    });
-    // What isn't JSON isn't the channel's: a proxy's error page, or a hotel's sign-in page with status 200.
-    const answer = await response.json().catch(() => ({}));
-    if (answer.code === 200) {
-      session.untried = false;
-      // Of several clicks that were under way with the page token, the first answer says who the visitor is.
-      if (answer.data?.token && !session.user_id) Object.assign(session, answer.data);
-    }
-    if (response.status !== 401) return { response, answer };
-    if (session.token !== token) continue; // Another click has brought a new one meanwhile.
-    if (session.untried && !inQuery) {
-      session.inQuery = true;
-    } else {
-      session.token = "";
-      if (session.untried) return { response, answer };
-    }
-  }
-}
-
-/** @param {string} channel @param {string} stream @returns {string | undefined} What the page was rendered with. */
-function pageToken(channel, stream) {
-  const banners = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(BANNER));
-  const isOfStream = (/** @type {HTMLElement} */ { dataset: { inliveChannel = "/channel", inliveStream } }) =>
-    inliveChannel === channel && inliveStream === stream;
-  return [...banners].find(isOfStream)?.dataset.inliveToken;
-}
-
-/**
- * Subscribes for as long as it takes to get a token.
- *
- * @param {Session} session
- * @param {string} url
- * @returns {Promise<void>}
- */
-async function renew(session, url) {
-  const source = new EventSource(url);
+async function retry(...attempt) {
   try {
-    await new Promise((resolve, reject) => {
-      source.onmessage = ({ data }) => {
-        const { type, message } = JSON.parse(data);
-        if (type === "init") resolve(Object.assign(session, { ...message, untried: true }));
-      };
-      source.onerror = reject;
-      setTimeout(reject, TOKEN_TIMEOUT);
-    });
-  } catch {
-    throw new Error("The channel gave no token.");
-  } finally {
-    source.close();
-    session.renewal = null;
+    const module = await import(
+      (document.querySelector("script[data-inlive-retry]")?.dataset.inliveRetry || "./retry.js") + "#" + failures
+    );
+    return module.retry(core, ...attempt);
+  } catch (error) {
+    failures++;
+    return { kept: true, reason: `${error}` };
   }
 }
 
-// On the document and in the capture phase: banners that come later count, and so do those whose own handlers
-// stop the event.
-document.addEventListener("click", onClick, true);
-document.addEventListener("auxclick", onClick, true);
-addEventListener("online", sendKept);
-sendKept();
+/** Sends what earlier pages, or this one, couldn't. */
+function wake() {
+  if (keys()[0]) retry();
+}
+
+// In the capture phase: banners that come later count, and so do those whose own handlers stop the event.
+addEventListener("click", record, true);
+addEventListener("auxclick", record, true);
+addEventListener("inlive:action", record, true);
+addEventListener("online", wake);
+wake();
