@@ -181,6 +181,60 @@ def test_user_token_that_is_refused_later_is_renewed_too(
     published(page, 2)
 
 
+def test_token_that_was_renewed_meanwhile_is_used_by_later_refused_clicks(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(REFUSED_TOKEN)
+    accepted = threading.Event()
+    refusals = iter(["at once"])
+    origin.answer("GET", SUBSCRIBE, lambda _: Answer.events(init("new")))
+
+    def publish(request: Request) -> Answer:
+        if request.headers.get("authorization") == "Bearer new":
+            accepted.set()
+            return Answer.sentence(200, "OK", {})
+        if not next(refusals, None):
+            accepted.wait(10)
+        return Answer.sentence(401, "The token has expired.")
+
+    origin.answer("POST", PUBLISH, publish)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="old"))))
+
+    page.evaluate("for (let n = 0; n < 2; n++) document.querySelector('[data-inlive-banner]').click()")
+
+    published(page, 2)
+    assert len(origin.had("GET", SUBSCRIBE)) == 1
+
+
+def test_server_that_refuses_every_token_is_asked_again_later(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(rf"inlive-banner: No\.|{REFUSED_TOKEN}")
+    origin.answer("GET", SUBSCRIBE, lambda _: Answer.events(init("t-1")))
+    origin.answer("POST", PUBLISH, lambda _: Answer.sentence(401, "No."))
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").click()
+
+    [failure] = failed(page)
+    assert (failure["reason"], failure["kept"]) == ("No.", True)
+    posts = [(request.headers["authorization"], request.query) for request in origin.had("POST", PUBLISH)]
+    assert posts == [("Bearer t", {}), ("Bearer t-1", {}), ("Bearer t-1", {"token": ["t-1"]})]
+
+
+def test_banner_that_has_left_the_page_is_told_of_on_the_document(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.evaluate("""() => {
+      const banner = document.querySelector("[data-inlive-banner]");
+      banner.click();
+      banner.remove();
+    }""")
+
+    assert published(page)[0]["name"] == name
+
+
 def test_server_of_the_original_protocol_gets_the_token_in_the_query(
     page: Page, complaints: Complaints, origin: Origin, name: str
 ) -> None:
@@ -245,6 +299,28 @@ def test_click_survives_the_navigation_it_causes(page: Page, origin: Origin, nam
 
     [post] = wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
     assert post.json["message"]["name"] == name
+
+
+def test_script_changes_nothing_on_the_page(page: Page, complaints: Complaints, origin: Origin, name: str) -> None:
+    """So nothing shifts, whatever becomes of a click."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."), Answer.sentence(200, "OK", {}))
+    page.add_init_script(
+        """
+        window.changes = [];
+        document.addEventListener("DOMContentLoaded", () => {
+          const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+          new MutationObserver((records) => window.changes.push(...records)).observe(document, everything);
+        });
+        """
+    )
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").click()
+
+    failed(page)
+    published(page)
+    assert page.evaluate("changes.length") == 0
 
 
 def test_slow_channel_doesnt_delay_the_page_that_a_click_opens(page: Page, origin: Origin, name: str) -> None:
