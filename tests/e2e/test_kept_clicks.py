@@ -325,8 +325,27 @@ def test_storage_denied_clicks_are_published_and_retried_by_the_page_itself(
     assert first.json["publish_id"] == second.json["publish_id"]
 
 
-def test_full_storage_doesnt_stop_a_click(page: Page, origin: Origin, name: str) -> None:
-    accepting(origin)
+def test_page_without_any_storage_retries_clicks_itself(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    """Some apps' built-in browsers have null in its place."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, NOT_NOW, ACCEPTED)
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { value: null })")
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").click()
+
+    assert published(page)[0]["name"] == name
+    first, second = origin.had("POST", PUBLISH)
+    assert first.json["publish_id"] == second.json["publish_id"]
+
+
+def test_full_storage_stops_neither_a_click_nor_its_second_try(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, NOT_NOW, ACCEPTED)
     page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
     page.evaluate(
         """() => {
@@ -344,6 +363,8 @@ def test_full_storage_doesnt_stop_a_click(page: Page, origin: Origin, name: str)
 
     published(page)
     assert kept(page) == 0
+    first, second = origin.had("POST", PUBLISH)
+    assert first.json["publish_id"] == second.json["publish_id"]
 
 
 def test_clicks_that_fail_together_wait_no_longer_than_one(

@@ -49,7 +49,7 @@ const core = { kept: {}, keys, send };
 let failures = 0;
 
 try {
-  core.kept = localStorage;
+  core.kept = localStorage || {}; // It is null in some apps' built-in browsers.
   core.locks = navigator.locks;
 } catch {
   // Storage is denied: what is kept lives as long as the page, and no other page can see it.
@@ -109,13 +109,16 @@ async function send(key, target, session, body) {
     // Under a page token the channel makes the visitor's id and fills it in.
     body.message.user_id ||= session.user_id;
     try {
-      response = await (token &&
-        fetch(session.url, {
-          method: "POST",
-          keepalive: true,
-          headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-          body: JSON.stringify(body),
-        }));
+      response = /** @type {Response} */ (
+        // Without a token there is nothing to post with yet, and no response to read.
+        await (token &&
+          fetch(session.url, {
+            method: "POST",
+            keepalive: true,
+            headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+            body: JSON.stringify(body),
+          }))
+      );
       // What isn't JSON isn't the channel's: a proxy's error page, or a hotel's sign-in page with status 200.
       answer = await response.json();
       if (answer.code === 200) {
@@ -144,7 +147,10 @@ async function send(key, target, session, body) {
 async function retry(...attempt) {
   try {
     const module = await import(
-      (document.querySelector("script[data-inlive-retry]")?.dataset.inliveRetry || "./retry.js") + "#" + failures
+      (/** @type {HTMLElement | null} */ (document.querySelector("script[data-inlive-retry]"))?.dataset.inliveRetry ||
+        "./retry.js") +
+        "#" +
+        failures
     );
     return module.retry(core, ...attempt);
   } catch (error) {
