@@ -381,3 +381,24 @@ def test_clicks_that_fail_together_wait_no_longer_than_one(
 
     published(page, 10)
     assert kept(page) == 0
+
+
+def test_click_that_fails_later_doesnt_put_off_the_next_try(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    """Else a visitor who clicks every second would never see any of it sent."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, *[Answer.sentence(503, "Later.")] * 2, ACCEPTED)
+    page.clock.install()
+    page.add_init_script("Math.random = () => 0")  # without jitter the first wait is a second
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    page.get_by_text("Banner").evaluate("banner => banner.click()")
+    failed(page)
+    page.clock.fast_forward(600)
+    page.get_by_text("Banner").evaluate("banner => banner.click()")
+    failed(page, 2)
+
+    page.clock.fast_forward(600)
+
+    published(page, 2)
