@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import selectors
 import socket
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -16,6 +18,9 @@ __all__ = ["Proxy"]
 
 _PIECE_BYTES = 4096
 _POLL_SECONDS = 0.1
+
+_KEPT_CHUNKS = 40
+"""What may be sent once more: as far back as a batch or two of the worker's."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on and 0 seconds: closing then sends a reset (socket(7))."""
@@ -43,6 +48,11 @@ class Proxy:
         """True passes nothing on in the connections that are open, and closes none."""
         self.losing = False
         """True drops the next chunk of HTTP that has an event and arrives alone, and is then False again."""
+        self.repeating = False
+        """True sends, now and then, some of the last chunks of HTTP that had events once more, whole."""
+        self.repeated = 0
+        """How many interactions were sent once more."""
+        self._kept: deque[bytes] = deque(maxlen=_KEPT_CHUNKS)
         self.cut_at: tuple[bytes, bool] | None = None
         """Bytes at which the connection of a client that sends them is cut, and whether they are still passed on."""
         self.cuts = 0
@@ -127,6 +137,12 @@ class Proxy:
             return True
         for start in range(0, len(piece), 1 if self.slicing else _PIECE_BYTES):
             client.sendall(piece[start : start + (1 if self.slicing else _PIECE_BYTES)])
+        if self.repeating and _is_one_chunk(piece):
+            self._kept.append(piece)
+            if random.random() < 0.1:
+                again = b"".join(list(self._kept)[-random.randint(1, _KEPT_CHUNKS) :])
+                client.sendall(again)
+                self.repeated += again.count(b'"interaction":"click"')
         return bool(piece)
 
 

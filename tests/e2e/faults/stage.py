@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +59,9 @@ class Stage:
         process.wait_for(f"{self.channel_url}/readyz")
         return process
 
-    def worker(self, *prefix: str, **environment: str) -> Process:
+    def worker(self, *prefix: str, arguments: Iterable[str] = (), **environment: str) -> Process:
         """Start a worker."""
-        return self.start(*(prefix or ("manage.py",)), "tail_inlive_clicks", **environment)
+        return self.start(*(prefix or ("manage.py",)), "tail_inlive_clicks", *arguments, **environment)
 
     def rows(self) -> int:
         """How many rows the database has now."""

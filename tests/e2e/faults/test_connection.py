@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.e2e.faults.proxy import Proxy
 from tests.e2e.faults.stage import Stage
+from tests.e2e.processes import Process
 from tests.polling import wait_until
 
 
-def worker_through(stage: Stage, proxy: Proxy) -> None:
-    stage.worker(INLIVE_CHANNEL_INTERNAL_URL=f"http://127.0.0.1:{proxy.port}", FAULTS_KEEP_ALIVE="1")
+def worker_through(stage: Stage, proxy: Proxy, *arguments: str) -> Process:
+    return stage.worker(
+        arguments=arguments, INLIVE_CHANNEL_INTERNAL_URL=f"http://127.0.0.1:{proxy.port}", FAULTS_KEEP_ALIVE="1"
+    )
 
 
 def test_connection_cut_in_the_middle_of_an_event_loses_nothing(stage: Stage, long: bool) -> None:
@@ -41,6 +46,24 @@ def test_event_that_the_connection_drops_is_asked_for_again(stage: Stage, long: 
             with stage.recovering():
                 pass
         stage.judge()
+
+
+def test_event_that_the_connection_delivers_twice_is_counted_as_a_duplicate(stage: Stage, long: bool) -> None:
+    """Whole events, at any moment, from within the worker's present batch or from before it."""
+    stage.channel()
+    with Proxy(stage.demo.channel_port) as proxy:
+        proxy.repeating = True
+        worker = worker_through(stage, proxy, "--format=json")
+        with stage.load.running():
+            wait_until(lambda: proxy.repeated >= (5000 if long else 300), deadline_seconds=40, what="repeated clicks")
+            proxy.repeating = False
+            with stage.recovering():
+                pass
+        stage.judge()
+        reports = [json.loads(line) for line in worker.printed.splitlines() if line.startswith("{")]
+        assert sum(report["duplicates"] for report in reports) == proxy.repeated
+        assert sum(report["inserted"] for report in reports) == stage.rows()
+        assert proxy.connections == 1, "nothing of it is a reason to connect again"
 
 
 def test_stalled_connection_is_given_up_and_resumed(stage: Stage) -> None:
