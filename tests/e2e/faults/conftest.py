@@ -18,11 +18,23 @@ from tests.e2e.processes import Demo
 
 _numbers = itertools.count(1)
 
+LONG = os.environ.get("INLIVE_FAULTS") == "long"
+
+_LONG_SECONDS = 400
+"""For one test in its long form: the longest took 92 s on two cores that nobody else used."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long forms the time that they need. Called with the tests of all folders."""
+    for item in items:
+        if LONG and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
+
 
 @pytest.fixture(scope="session")
 def long() -> bool:
     """True for the long form of each test: `INLIVE_FAULTS=long`. By default each runs in a shortened form."""
-    return os.environ.get("INLIVE_FAULTS") == "long"
+    return LONG
 
 
 @pytest.fixture(scope="session")
