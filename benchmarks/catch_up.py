@@ -43,7 +43,7 @@ def main() -> None:
         folder = Path(name)
         for count in (clicks // 4, clicks):
             log = folder / f"channel-{count}.sqlite3"
-            _fill(log, count)
+            fill(log, count)
             with _channel(log) as environment:
                 sqlite = f"sqlite:///{folder / f'site-{count}.sqlite3'}"
                 _measure("sqlite", count, {**environment, "DATABASE_URL": sqlite})
@@ -51,16 +51,18 @@ def main() -> None:
                     _measure("postgresql", count, {**environment, "DATABASE_URL": postgres})
 
 
-def _fill(log: Path, count: int) -> None:
+def fill(log: Path, count: int) -> None:
+    """Make a log with so many clicks, received in the last milliseconds, one in each."""
     file = SqliteFile(log, max_bytes=1 << 40)
     file.open([STREAM_ID])
     start_ms = int(time.time() * 1000) - count
     for first in range(0, count, 2000):
-        file.append([_draft(number, start_ms + number) for number in range(first, min(first + 2000, count))])
+        file.append([draft(number, start_ms + number) for number in range(first, min(first + 2000, count))])
     file.close()
 
 
-def _draft(number: int, received_at: int) -> Draft:
+def draft(number: int, received_at: int) -> Draft:
+    """A click with this number in its publish id; `received_at` in Unix milliseconds."""
     publish_id = f"{received_at:011x}{number:016x}"
     body = _BODY % (number, number % 5, number, received_at, publish_id.encode(), received_at)
     return Draft(STREAM_ID, publish_id, received_at, body)
