@@ -75,6 +75,13 @@ def database(request: pytest.FixtureRequest) -> Database:
     return database
 
 
+@pytest.fixture(params=["sqlite", "postgresql"] if LONG else ["sqlite"])
+def any_database(request: pytest.FixtureRequest) -> Database:
+    """A database that the fault doesn't come near, each in turn in the long form: what is recorded is all the same."""
+    database: Database = request.getfixturevalue(request.param)
+    return database
+
+
 @pytest.fixture
 def make_stage(tmp_path: Path, page_token: str) -> Iterator[Callable[[Database], Stage]]:
     """Set a stage with this database; what runs on it is ended after the test."""

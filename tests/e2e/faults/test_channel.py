@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.e2e.faults.databases import Database
 from tests.e2e.faults.stage import Stage
+
+
+@pytest.fixture
+def database(any_database: Database) -> Database:
+    """The stage's database; no fault here comes near it."""
+    return any_database
 
 
 def test_channel_killed_during_publishes_keeps_what_it_acknowledged(stage: Stage, long: bool) -> None:

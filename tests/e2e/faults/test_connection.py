@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from tests.e2e.faults.databases import Database
 from tests.e2e.faults.proxy import Proxy
 from tests.e2e.faults.stage import Stage
 from tests.e2e.processes import Process
 from tests.polling import wait_until
+
+
+@pytest.fixture
+def database(any_database: Database) -> Database:
+    """The stage's database; no fault here comes near it."""
+    return any_database
 
 
 def worker_through(stage: Stage, proxy: Proxy, *arguments: str) -> Process:
