@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +22,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from inlive_banner.channel import subscriber
 from inlive_banner.channel.app import ChannelApp
 from inlive_banner.channel.logs import Appended, sqlite_file
 from inlive_banner.envelope import parse_event_id
@@ -29,10 +32,12 @@ from inlive_banner.tail.events import EventParser
 from inlive_banner.tail.progress import Progress
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Sink
-from tests.channel.driver import PUBLIC, Channel, ClockLoop, Subscription, make_config, settle
+from tests.channel.driver import PUBLIC, Answer, Channel, ClockLoop, Subscription, eventually, make_config, settle
 
 TRIM_ENTRIES = 4
-"""A step of trimming, small enough that a short run has several."""
+READ_ENTRIES = 3
+RING_BYTES = 2000
+"""A step of trimming, a read of the log, and some six frames in memory: so little that a short run has several."""
 
 numbers = st.integers(0, 30)
 """Publish ids: few, so that they repeat."""
@@ -50,6 +55,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.sink = Sink(PUBLIC)
         self.acknowledged: dict[str, str] = {}
         """Publish id -> the event id of its first answer, in the order of the answers."""
+        self.held: dict[str, str] = {}
+        """Publish id -> the event id of its latest answer: the same, unless its first entry has been trimmed."""
         self.unanswered: set[str] = set()
         """Publish ids of which some publish was cut off before its answer."""
         self.delivered: list[Record] = []
@@ -65,6 +72,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def open(self, *, new_epoch: bool = False) -> None:
         self.channel = Channel(ChannelApp(make_config(self.folder, new_epoch=new_epoch)))
         self.runner.run(self.channel.app.start())
+        self.channel.stream.ring.max_bytes = RING_BYTES
 
     def teardown(self) -> None:
         try:
@@ -80,15 +88,30 @@ class ExactlyOnce(RuleBasedStateMachine):
     @rule(batch=st.lists(numbers, min_size=1, max_size=6))
     def publish(self, batch: list[int]) -> None:
         """Publish at once, new ones and repeats, and see the answers."""
-        before = dict(self.acknowledged)
-        head = self.channel.stream.bounds.head
-        for number, data in zip(batch, self.runner.run(self._publish_all(batch)), strict=True):
-            publish_id = name(number)
-            first = self.acknowledged.setdefault(publish_id, data["id"])
-            if publish_id in before and seq(data["id"]) <= head:
-                assert data["id"] == first or publish_id in self.trimmed_ids(first)
-        new = [seq(data["id"]) for data in self.answers if seq(data["id"]) > head]
-        assert sorted(set(new)) == list(range(head + 1, head + 1 + len(set(new))))
+        head, oldest = self.channel.stream.bounds.head, self.channel.stream.bounds.oldest
+        answers = self.runner.run(self._publish_all(batch))
+        for number, answer in zip(batch, answers, strict=True):
+            publish_id, event_id = name(number), answer.data["id"]
+            self.acknowledged.setdefault(publish_id, event_id)
+            if seq(self.held.get(publish_id, "-0")) < oldest:
+                self.held[publish_id] = event_id  # it is new, or the log has forgotten it
+            assert event_id == self.held[publish_id]
+        new = {seq(answer.data["id"]) for answer in answers if seq(answer.data["id"]) > head}
+        assert sorted(new) == list(range(head + 1, head + 1 + len(new)))
+        assert self.channel.stream.bounds.head == head + len(new)
+
+    @rule(batch=st.lists(numbers, min_size=1, max_size=6), at=st.sampled_from(["BEGIN", "INSERT", "COMMIT"]))
+    def publish_onto_a_failing_disk(self, batch: list[int], at: str) -> None:
+        """All are refused; nothing is stored of it, and no number is used up."""
+        file = self.channel.log._file
+        before, database = file.bounds(PUBLIC), file._db
+        file._db = FailingDatabase(database, at)  # type: ignore[assignment]
+        try:
+            answers = self.runner.run(self._publish_all(batch))
+        finally:
+            file._db = database
+        assert {answer.status for answer in answers} == {503}
+        assert file.bounds(PUBLIC) == self.channel.stream.bounds == before
 
     @rule(batch=st.lists(numbers, min_size=1, max_size=6), commits=st.booleans(), new_epoch=st.booleans())
     def publish_into_a_crash(self, batch: list[int], commits: bool, new_epoch: bool) -> None:
@@ -97,12 +120,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.crash(commits=commits, under_way=batch)
         self.open(new_epoch=new_epoch)
 
-    async def _publish_all(self, batch: list[int]) -> list[dict[str, Any]]:
-        answers = await asyncio.gather(*map(self._publish, batch))
-        self.answers = [answer.data for answer in answers]
-        return self.answers
+    async def _publish_all(self, batch: list[int]) -> list[Answer]:
+        return await asyncio.gather(*map(self._publish, batch))
 
-    def _publish(self, number: int) -> Any:
+    def _publish(self, number: int) -> Coroutine[Any, Any, Answer]:
         message = {"name": f"banner-{number % 3}", "type": "banner", "action": "click", "user_id": "u", "time": number}
         return self.channel.publish(message, publish_id=name(number))
 
@@ -110,6 +131,8 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule(new_epoch=st.booleans())
     def restart(self, new_epoch: bool) -> None:
+        for reader in self.readers:
+            reader.flow()
         self.readers.clear()
         self.runner.run(self.channel.app.stop())
         self.open(new_epoch=new_epoch)
@@ -118,8 +141,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def trim(self) -> None:
         """One step. By age only, and the worker isn't away for that long."""
         self.drain()
-        with mock.patch.object(sqlite_file, "TRIM_ENTRIES", TRIM_ENTRIES):
-            self.channel.log._file.trim(PUBLIC, before=2**62)
+        self.channel.log._file.trim(PUBLIC, before=2**62)
         self.channel.log._trimmed(PUBLIC, self.channel.log._file.bounds(PUBLIC).oldest)
 
     def crash(self, *, commits: bool, under_way: list[int] | None = None) -> None:
@@ -160,13 +182,29 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @precondition(lambda self: self.readers)
     @rule()
+    def reader_stalls(self) -> None:
+        """It takes nothing for now: what comes meanwhile leaves the memory, or even the log."""
+        self.readers[-1].stall()
+
+    @precondition(lambda self: self.readers)
+    @rule()
     def reader_goes(self) -> None:
+        """It has got everything since it came, unless it stalled for so long that the log was trimmed meanwhile."""
         reader = self.readers.pop(0)
-        numbers = reader.seqs
-        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+        bounds = self.channel.stream.bounds
+        self.runner.run(self._take_all(reader, str(bounds.event_id(bounds.head))))
+        assert reader.init.id is not None
+        first = seq(reader.init.id) + 1
+        assert reader.seqs == list(range(first, first + len(reader.seqs)))
+        done = seq(reader.last_event_id)
+        assert done == bounds.head or done + 1 < bounds.oldest
         self.closed_readers.append(reader.last_event_id)
+
+    async def _take_all(self, reader: Subscription, head: str) -> None:
+        reader.flow()
+        await eventually(lambda: reader.task.done() or reader.last_event_id == head, "the reader to be at the head")
         reader.hang_up()
-        self.runner.run(reader.ended())
+        await reader.ended()
 
     @precondition(lambda self: self.closed_readers)
     @rule()
@@ -251,10 +289,28 @@ class ExactlyOnce(RuleBasedStateMachine):
         await reader.ended()
         return reader, reader.seqs
 
-    def trimmed_ids(self, event_id: str) -> set[str]:
-        """The publish ids whose first entry, with this event id, the log doesn't hold any more."""
-        gone = seq(event_id) < self.channel.stream.bounds.oldest
-        return {publish_id for publish_id, first in self.acknowledged.items() if first == event_id and gone}
+
+class FailingDatabase:
+    """The log's connection, on a disk that fails at one kind of statement."""
+
+    def __init__(self, database: sqlite3.Connection, at: str) -> None:
+        self._database = database
+        self._at = at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        self._fail(sql)
+        return self._database.execute(sql, *arguments)
+
+    def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        self._fail(sql)
+        return self._database.executemany(sql, *arguments)
+
+    def _fail(self, sql: str) -> None:
+        if sql.startswith(self._at):
+            raise sqlite3.OperationalError("disk I/O error")
 
 
 def die_before_commit(drafts: object) -> list[Appended]:
@@ -271,4 +327,10 @@ def seq(event_id: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 def test_log_hub_and_sink_in_any_order_of_faults_record_each_publish_once():
-    run_state_machine_as_test(ExactlyOnce, settings=settings(max_examples=50, stateful_step_count=25, deadline=None))
+    with (
+        mock.patch.object(sqlite_file, "TRIM_ENTRIES", TRIM_ENTRIES),
+        mock.patch.object(subscriber, "READ_ENTRIES", READ_ENTRIES),
+    ):
+        run_state_machine_as_test(
+            ExactlyOnce, settings=settings(max_examples=50, stateful_step_count=25, deadline=None)
+        )
