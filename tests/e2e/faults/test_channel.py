@@ -31,17 +31,27 @@ def test_channel_killed_during_publishes_keeps_what_it_acknowledged(stage: Stage
 
 
 def test_clock_set_an_hour_back_and_forth_changes_nothing(stage: Stage, tmp_path: Path) -> None:
+    """Neither for who reads it all from the log afterwards, nor for who follows meanwhile."""
     clock = tmp_path / "clock"
     clock.write_text("0", encoding="utf-8")
     shifted = ("-m", "tests.e2e.faults.shifted_clock", str(clock))
-    stage.channel(*shifted)
-    stage.worker(*shifted)
+
+    def set_clock(seconds: int) -> None:
+        # Replaced in one step, for the processes read it all the time.
+        (tmp_path / "set").write_text(str(seconds), encoding="utf-8")
+        (tmp_path / "set").replace(clock)
+
+    channel = stage.channel(*shifted)
     with stage.load.running():
+        for seconds in (0, -3600, 3600):
+            set_clock(seconds)
+            stage.load.more(30)
+        channel.kill()
+        stage.channel(*shifted)
+        stage.worker(*shifted)
         for seconds in (-3600, 3600):
             stage.wait_for_rows(30)
-            # Replaced in one step, for the processes read it all the time.
-            (tmp_path / "set").write_text(str(seconds), encoding="utf-8")
-            (tmp_path / "set").replace(clock)
+            set_clock(seconds)
         with stage.recovering():
             pass
         stage.wait_for_rows(30)
