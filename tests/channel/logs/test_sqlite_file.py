@@ -184,7 +184,7 @@ def test_file_batch_with_a_repeat_that_then_fails_stores_nothing(file: SqliteFil
     file._db.execute(f"PRAGMA max_page_count={pages}")
     drafts = [make_draft(f"large-{place}", body=b"{%s}" % (b"x" * 4000)) for place in range(20)]
     with pytest.raises(LogUnavailableError):
-        file.append([make_draft("publish-1"), *drafts])
+        file.append([make_draft("publish-1"), make_draft("small"), *drafts])
     assert seqs(file) == [1, 2, 3]
     assert file.bounds(15).head == 3
 
