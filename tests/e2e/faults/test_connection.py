@@ -19,9 +19,11 @@ def database(any_database: Database) -> Database:
     return any_database
 
 
-def worker_through(stage: Stage, proxy: Proxy, *arguments: str) -> Process:
+def worker_through(stage: Stage, proxy: Proxy, *arguments: str, keep_alive_seconds: int = 15) -> Process:
     return stage.worker(
-        arguments=arguments, INLIVE_CHANNEL_INTERNAL_URL=f"http://127.0.0.1:{proxy.port}", FAULTS_KEEP_ALIVE="1"
+        arguments=arguments,
+        INLIVE_CHANNEL_INTERNAL_URL=f"http://127.0.0.1:{proxy.port}",
+        FAULTS_KEEP_ALIVE=str(keep_alive_seconds),
     )
 
 
@@ -68,18 +70,18 @@ def test_event_that_the_connection_delivers_twice_is_counted_as_a_duplicate(stag
             proxy.repeating = False
             with stage.recovering():
                 pass
+            assert proxy.connections == 1, "nothing of it is a reason to connect again"
         stage.judge()
         reports = [json.loads(line) for line in worker.printed.splitlines() if line.startswith("{")]
         assert sum(report["duplicates"] for report in reports) == proxy.repeated
         assert sum(report["inserted"] for report in reports) == stage.rows()
-        assert proxy.connections == 1, "nothing of it is a reason to connect again"
 
 
 def test_stalled_connection_is_given_up_and_resumed(stage: Stage) -> None:
     """Nothing arrives and nobody closes: only the missing keep-alives show it."""
     stage.channel()
     with Proxy(stage.demo.channel_port) as proxy:
-        worker_through(stage, proxy)
+        worker_through(stage, proxy, keep_alive_seconds=1)
         with stage.load.running():
             stage.wait_for_rows()
             proxy.stalled = True
