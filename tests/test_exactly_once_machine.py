@@ -62,8 +62,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.delivered: list[Record] = []
         """All that the worker has ever been sent."""
         self.readers: list[Subscription] = []
-        self.closed_readers: list[str] = []
-        """Where readers stood that have hung up."""
+        self.positions: list[str] = []
+        """Where readers may stand that have hung up: at any event that the log has given out."""
 
     @initialize()
     def start(self) -> None:
@@ -96,6 +96,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             if seq(self.held.get(publish_id, "-0")) < oldest:
                 self.held[publish_id] = event_id  # it is new, or the log has forgotten it
             assert event_id == self.held[publish_id]
+            self.positions.append(event_id)
         new = {seq(answer.data["id"]) for answer in answers if seq(answer.data["id"]) > head}
         assert sorted(new) == list(range(head + 1, head + 1 + len(new)))
         assert self.channel.stream.bounds.head == head + len(new)
@@ -137,11 +138,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.runner.run(self.channel.app.stop())
         self.open(new_epoch=new_epoch)
 
-    @rule()
-    def trim(self) -> None:
-        """One step. By age only, and the worker isn't away for that long."""
+    @rule(steps=st.integers(1, 4))
+    def trim(self, steps: int) -> None:
+        """By age only, and the worker isn't away for that long."""
         self.drain()
-        self.channel.log._file.trim(PUBLIC, before=2**62)
+        for _ in range(steps):
+            self.channel.log._file.trim(PUBLIC, before=2**62)
         self.channel.log._trimmed(PUBLIC, self.channel.log._file.bounds(PUBLIC).oldest)
 
     def crash(self, *, commits: bool, under_way: list[int] | None = None) -> None:
@@ -172,19 +174,16 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     # Readers
 
-    @rule()
-    def reader_comes(self) -> None:
+    @rule(stalls=st.booleans())
+    def reader_comes(self, stalls: bool) -> None:
+        """One that stalls takes nothing: what comes meanwhile leaves the memory, or even the log."""
 
         async def come() -> Subscription:
             return await self.channel.subscribe().started()
 
         self.readers.append(self.runner.run(come()))
-
-    @precondition(lambda self: self.readers)
-    @rule()
-    def reader_stalls(self) -> None:
-        """It takes nothing for now: what comes meanwhile leaves the memory, or even the log."""
-        self.readers[-1].stall()
+        if stalls:
+            self.readers[-1].stall()
 
     @precondition(lambda self: self.readers)
     @rule()
@@ -197,7 +196,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         assert reader.seqs == list(range(first, first + len(reader.seqs)))
         done = seq(reader.last_event_id)
         assert done == bounds.head or done + 1 < bounds.oldest
-        self.closed_readers.append(reader.last_event_id)
+        self.positions.append(reader.last_event_id)
 
     async def _take_all(self, reader: Subscription, head: str) -> None:
         reader.flow()
@@ -205,11 +204,11 @@ class ExactlyOnce(RuleBasedStateMachine):
         reader.hang_up()
         await reader.ended()
 
-    @precondition(lambda self: self.closed_readers)
-    @rule()
-    def reader_comes_back(self) -> None:
+    @precondition(lambda self: self.positions)
+    @rule(place=st.integers(0, 60))
+    def reader_comes_back(self, place: int) -> None:
         """It gets what it missed, with none missing and none twice, or is told that it can't have that."""
-        position = self.closed_readers.pop(0)
+        position = self.positions[place % len(self.positions)]
         bounds = self.channel.stream.bounds
         reader, seqs = self.runner.run(self._read(position))
         after = seq(reader.init.id)
