@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from inlive_banner.channel import ring as ring_module
 from inlive_banner.channel import stream as stream_module
 from inlive_banner.channel.frames import frame
-from inlive_banner.channel.logs import Entry
+from inlive_banner.channel.logs import Appended, Draft, Entry
 from inlive_banner.channel.types import Message
 from tests.channel.driver import (
     CLOSED,
@@ -297,6 +299,35 @@ def test_stream_delivers_more_than_one_chunk_to_an_idle_reader(tmp_path: Path, m
             for reader in readers:
                 await reader.count("broadcast", 40)
                 assert reader.seqs == list(range(1, 41))
+
+    run(main())
+
+
+def test_stream_commit_larger_than_the_ring_reaches_an_idle_reader_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its place has left the ring before it is served: it reads the log."""
+
+    async def main() -> None:
+        async with open_channel(tmp_path) as channel:
+            channel.stream.ring.max_bytes = 1500
+            reader = await channel.subscribe().started()
+            await settle_presence()
+            append, go_on = channel.log._file.append, threading.Event()
+
+            def held(drafts: Sequence[Draft]) -> list[Appended]:
+                assert go_on.wait(10)
+                return append(drafts)
+
+            monkeypatch.setattr(channel.log._file, "append", held)
+            publishes = [asyncio.ensure_future(channel.publish(value)) for value in range(30)]
+            await eventually(lambda: channel.log._pending == 30, "all to wait for one commit")
+            go_on.set()
+            await asyncio.gather(*publishes)
+            assert channel.stream.ring.start > 20
+            await advance(stream_module.FLUSH_SECONDS)
+            await reader.count("broadcast", 30)
+            assert reader.seqs == list(range(1, 31))
 
     run(main())
 
