@@ -49,10 +49,11 @@ CLICK = "click"
 VIEW = "view"
 """The action of a banner that was seen: half of it, for a second. It is counted, and kept as no row."""
 
-LABELS = ("crawler", "prefetch", "automation", "synthetic", "rate", "own", "staff")
+LABELS = ("staff", "own", "crawler", "prefetch", "automation", "synthetic", "rate")
 """Why an interaction isn't a person's, or not one that the site's owner wants to count:
-a known crawler's user agent, a browser's prefetch, a browser under automation, an event that a script made up,
-more than a person can do, an address of the owner's, a signed-in member of the staff."""
+a signed-in member of the staff, an address of the owner's, a known crawler's user agent, a browser's prefetch, a
+browser under automation, an event that a script made up, more than a person can do. The surest comes first, and the
+first that fits is the label."""
 
 PUBLISH_TYPES = ("broadcast", "private", "request", "webhook")
 

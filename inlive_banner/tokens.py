@@ -7,7 +7,22 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["Ticket", "TokenSigner"]
+__all__ = ["STAFF", "PublishRight", "Ticket", "TokenSigner"]
+
+STAFF = "staff"
+"""The label that a token may carry: whoever publishes with it is one of the site's own people."""
+
+
+class PublishRight(NamedTuple):
+    """A right to publish to a stream."""
+
+    user_id: str = ""
+    """Whose it is; "" where the token is for anybody (a page's, a service's)."""
+    label: str = ""
+    """`STAFF`, or "" where the token says nothing."""
+    service: bool = False
+    """True for the site's own processes, which publish in a visitor's name: what they say of the visitor's address
+    and user agent is believed."""
 
 
 class Ticket(NamedTuple):
@@ -22,11 +37,11 @@ class Ticket(NamedTuple):
 class TokenSigner(Protocol):
     """Makes and checks what lets a client publish or read. Stateless: any node, any restart."""
 
-    def make_publish_token(self, stream_id: int, user_id: str) -> str:
+    def make_publish_token(self, stream_id: int, user_id: str, *, staff: bool = False) -> str:
         """A token for one user of one stream, of characters that survive an unencoded query string."""
 
-    def read_publish_token(self, stream_id: int, token: str) -> str:
-        """The user id that the token was made for, "" for a page token. Raises `InvalidTokenError`."""
+    def read_publish_token(self, stream_id: int, token: str) -> PublishRight:
+        """The right that a publish, page or service token gives. Raises `InvalidTokenError`."""
 
     def read_ticket(self, stream_id: int, ticket: str) -> Ticket:
         """The right that a reader's ticket gives. Raises `InvalidTokenError`."""

@@ -6,11 +6,13 @@ import re
 import time
 
 import pytest
+from django.core.signing import TimestampSigner
 from django.test import override_settings
 
 from inlive_banner import signing
 from inlive_banner.exceptions import InvalidTokenError
 from inlive_banner.signing import ChannelSigner
+from inlive_banner.tokens import PublishRight
 
 SURVIVES_UNENCODED = re.compile(r"[A-Za-z0-9\-_.~:=]+")
 USER = "2f0c2d0e-8a1f-4a6c-9d6e-0a1b2c3d4e5f"
@@ -38,6 +40,9 @@ def clock(monkeypatch):
     [
         lambda signer: signer.make_publish_token(9999999999999999, USER),
         lambda signer: signer.make_page_token(15),
+        lambda signer: signer.make_publish_token(15, USER, staff=True),
+        lambda signer: signer.make_page_token(15, staff=True),
+        lambda signer: signer.make_service_token(15, staff=True),
         lambda signer: signer.make_ticket(15),
         lambda signer: signer.make_ticket(15, silent=True),
     ],
@@ -49,13 +54,64 @@ def test_token_survives_an_unencoded_query(make):
 def test_publish_token_tells_its_user():
     signer = make_signer()
 
-    assert signer.read_publish_token(15, signer.make_publish_token(15, USER)) == USER
+    assert signer.read_publish_token(15, signer.make_publish_token(15, USER)) == PublishRight(USER)
 
 
 def test_page_token_tells_no_user():
     signer = make_signer()
 
-    assert signer.read_publish_token(15, signer.make_page_token(15)) == ""
+    assert signer.read_publish_token(15, signer.make_page_token(15)) == PublishRight()
+
+
+def test_token_of_staff_tells_so():
+    signer = make_signer()
+
+    assert signer.read_publish_token(15, signer.make_publish_token(15, USER, staff=True)) == PublishRight(USER, "staff")
+    assert signer.read_publish_token(15, signer.make_page_token(15, staff=True)) == PublishRight(label="staff")
+
+
+@pytest.mark.parametrize(("staff", "label"), [(False, ""), (True, "staff")])
+def test_service_token_tells_so(staff, label):
+    signer = make_signer()
+
+    token = signer.make_service_token(15, staff=staff)
+
+    assert signer.read_publish_token(15, token) == PublishRight(label=label, service=True)
+    with pytest.raises(InvalidTokenError, match="for stream 15, not for stream 16"):
+        signer.read_publish_token(16, token)
+
+
+def test_token_of_before_the_labels_stays_good():
+    """Pages that were rendered by an older version have them."""
+    signer = make_signer()
+
+    old_publish = TimestampSigner(salt="inlive_banner.publish").sign(f"15:{USER}")
+    old_page = TimestampSigner(salt="inlive_banner.page").sign("15")
+
+    assert signer.read_publish_token(15, old_publish) == PublishRight(USER)
+    assert signer.read_publish_token(15, old_page) == PublishRight()
+
+
+def test_token_cannot_be_given_a_mark():
+    signer = make_signer()
+    for token in (signer.make_page_token(15), signer.make_publish_token(15, USER)):
+        for mark in ("~staff", "~service", "~service~staff"):
+            for changed in (token.replace("15:", f"15{mark}:", 1), token.replace(f"{USER}:", f"{USER}{mark}:")):
+                if changed != token:
+                    with pytest.raises(InvalidTokenError):
+                        signer.read_publish_token(15, changed)
+
+
+def test_service_token_lasts_five_minutes_also_where_it_was_good_a_moment_ago(clock):
+    clock(0)
+    signer = make_signer(token_max_age_seconds=10**6)
+    token = signer.make_service_token(15)
+    clock(298)
+    assert signer.read_publish_token(15, token).service
+
+    clock(302)
+    with pytest.raises(InvalidTokenError, match="expired"):
+        signer.read_publish_token(15, token)
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -135,7 +191,7 @@ def test_token_expires(clock, make):
     token = getattr(signer, make)(*([15, USER] if make == "make_publish_token" else [15]))
 
     clock(98)
-    assert make_signer().read_publish_token(15, token) in (USER, "")
+    assert make_signer().read_publish_token(15, token) in (PublishRight(USER), PublishRight())
     clock(102)
     with pytest.raises(InvalidTokenError, match="expired"):
         signer.read_publish_token(15, token)
@@ -149,7 +205,7 @@ def test_token_that_was_good_is_not_checked_again_for_a_minute(clock):
     signer.read_publish_token(15, token)
 
     clock(98 + signing.KNOWN_SECONDS - 1)
-    assert signer.read_publish_token(15, token) == USER
+    assert signer.read_publish_token(15, token) == PublishRight(USER)
     clock(98 + signing.KNOWN_SECONDS)
     with pytest.raises(InvalidTokenError, match="expired"):
         signer.read_publish_token(15, token)
@@ -197,7 +253,7 @@ def test_tokens_outlast_a_rotation_of_the_key():
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[]):
         forgotten = make_signer()
 
-    assert [rotated.read_publish_token(15, token) for token in tokens] == [USER, ""]
+    assert [rotated.read_publish_token(15, token) for token in tokens] == [PublishRight(USER), PublishRight()]
     assert rotated.read_ticket(15, ticket)
     for token in tokens:
         with pytest.raises(InvalidTokenError):
