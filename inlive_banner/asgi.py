@@ -33,6 +33,10 @@ def channel_config() -> ChannelConfig:
         keep_alive_seconds=settings.KEEP_ALIVE,
         retention_seconds=settings.RETENTION,
         log_max_bytes=settings.LOG_MAX_BYTES,
+        trusted_proxies=tuple(settings.TRUSTED_PROXIES),
+        own_addresses=tuple(settings.OWN_ADDRESSES),
+        impossible_rate=settings.IMPOSSIBLE_RATE,
+        honour_dnt=settings.HONOUR_DNT,
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, register
@@ -24,6 +26,9 @@ __all__ = ["check_settings"]
 
 _EXAMPLE = 'INLIVE_BANNER = {"STREAM_ID": 15, "WIDGET_KEY": "…"}'
 _STREAM_OPTIONS: dict[str, Any] = {"WIDGET_KEY": str, "PUBLIC": bool, "ALLOWED_ORIGINS": list | tuple}
+
+_MAY_BE_ZERO = ("IMPOSSIBLE_RATE",)
+"""Numbers of which 0 means that there is no such bound."""
 
 _IN_WORDS: dict[Any, str] = {
     str: "a text",
@@ -53,7 +58,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     messages += [*_stream_id(), *_streams()]
     if not any(message.is_serious() for message in messages):
         messages += [*_widget_keys(), *_banner()]
-    return [*messages, *_channel_url(), *_channel_internal_url(), *_channel_log()]
+    return [*messages, *_channel_url(), *_channel_internal_url(), *_channel_log(), *_addresses()]
 
 
 def _unknown_keys() -> Iterator[CheckMessage]:
@@ -69,7 +74,7 @@ def _unknown_keys() -> Iterator[CheckMessage]:
 def _types() -> Iterator[CheckMessage]:
     for key, hint in settings.types().items():
         value = getattr(settings, key)
-        if not _fits(value, hint):
+        if not _fits(value, hint) and not (key in _MAY_BE_ZERO and value == 0 and type(value) is int):
             yield Error(
                 f'INLIVE_BANNER["{key}"] is {value!r}; it must be {_IN_WORDS[_base(hint)]}.',
                 hint=f'In INLIVE_BANNER, leave it out, or begin with its default: "{key}": {settings.default(key)!r}',
@@ -79,7 +84,9 @@ def _types() -> Iterator[CheckMessage]:
 
 def _base(hint: Any) -> Any:
     """The type that a value can be tested against: a generic's own class, `Mapping` of `Mapping[str, str]`."""
-    return get_origin(hint) if get_origin(hint) is Mapping else hint
+    if get_origin(hint) is UnionType:
+        return Union[tuple(get_origin(kind) or kind for kind in get_args(hint))]  # noqa: UP007  (made of a tuple)
+    return get_origin(hint) or hint
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -228,6 +235,28 @@ def _channel_log() -> Iterator[CheckMessage]:
             hint=f"mkdir -p {folder}",
             id="inlive_banner.W004",
         )
+
+
+def _addresses() -> Iterator[CheckMessage]:
+    for key, error_id in (("TRUSTED_PROXIES", "inlive_banner.E020"), ("OWN_ADDRESSES", "inlive_banner.E021")):
+        for text in getattr(settings, key):
+            try:
+                network = ip_network(text, strict=False) if isinstance(text, str) else None
+            except ValueError:
+                network = None
+            if network is None:
+                yield Error(
+                    f'INLIVE_BANNER["{key}"] has {text!r}, which is neither an address nor a network.',
+                    hint=f'In INLIVE_BANNER: "{key}": ["192.0.2.7", "10.0.0.0/8"]',
+                    id=error_id,
+                )
+            elif network.prefixlen == 0:
+                yield CheckWarning(
+                    f'INLIVE_BANNER["{key}"] has {text!r}, which is every address there is: '
+                    f"{'anybody may say whose click it is' if key == 'TRUSTED_PROXIES' else 'no click counts'}.",
+                    hint=f'In INLIVE_BANNER: "{key}": ["192.0.2.7", "10.0.0.0/8"]',
+                    id="inlive_banner.W020",
+                )
 
 
 def _instead(key: str, known: Iterable[str]) -> str:

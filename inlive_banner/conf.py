@@ -59,6 +59,14 @@ class BannerSettings:
     """A publish with a larger body is refused."""
     KEEP_ALIVE: float = 15.0
     """An idle event stream gets a comment line this often."""
+    TRUSTED_PROXIES: list[str] | tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks of the proxies in front of the channel: `X-Forwarded-For` is believed of them only."""
+    OWN_ADDRESSES: list[str] | tuple[str, ...] = ()
+    """Addresses and networks of the site's own people, whose interactions are labelled and not counted."""
+    IMPOSSIBLE_RATE: int = 30
+    """Interactions of one visitor in ten seconds beyond which they are labelled and not counted; 0 for no bound."""
+    HONOUR_DNT: bool = True
+    """True takes `DNT: 1` and `Sec-GPC: 1` for a no: nothing is told apart by visitor."""
 
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)

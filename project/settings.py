@@ -28,6 +28,7 @@ INLIVE_BANNER = {
     "CHANNEL_INTERNAL_URL": env.str("INLIVE_CHANNEL_INTERNAL_URL", default=""),
     "CHANNEL_LOG": env.str("INLIVE_CHANNEL_LOG", default=""),
     "LOGS_PUBLIC": env.bool("INLIVE_LOGS_PUBLIC", default=False),
+    "IMPOSSIBLE_RATE": env.int("INLIVE_IMPOSSIBLE_RATE", default=30),
 }
 if INLIVE_STREAM_ID:
     INLIVE_BANNER["STREAMS"] = {INLIVE_STREAM_ID: {"PUBLIC": env.bool("INLIVE_STREAM_PUBLIC", default=False)}}

@@ -88,6 +88,11 @@ def test_no_settings_at_all_name_what_is_missing(settings):
         ("RETENTION", True),
         ("HISTORY_LIMIT", 1.5),
         ("HISTORY_LIMIT", 0),
+        ("TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("OWN_ADDRESSES", {"10.0.0.1"}),
+        ("IMPOSSIBLE_RATE", -1),
+        ("IMPOSSIBLE_RATE", False),
+        ("HONOUR_DNT", 1),
     ],
 )
 def test_value_of_the_wrong_type_is_an_error(key, value):
@@ -98,7 +103,17 @@ def test_value_of_the_wrong_type_is_an_error(key, value):
     assert f'"{key}": ' in hint
 
 
-@pytest.mark.parametrize(("key", "value"), [("TOKEN_MAX_AGE", 60), ("TICKET_AGE", 0.5), ("LOGS_PUBLIC", True)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TOKEN_MAX_AGE", 60),
+        ("TICKET_AGE", 0.5),
+        ("LOGS_PUBLIC", True),
+        ("IMPOSSIBLE_RATE", 0),
+        ("TRUSTED_PROXIES", ["10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.0/120"]),
+        ("OWN_ADDRESSES", ("192.0.2.7",)),
+    ],
+)
 def test_value_of_the_right_type_is_fine(key, value):
     assert ids(**{key: value}) == []
 
@@ -273,3 +288,19 @@ def test_banner_defaults_that_cannot_be_used_are_an_error(banner, words, hint):
 
 def test_banner_defaults_that_can_be_used_are_fine():
     assert ids(BANNER={"name": "sale", "href": "/sale/", "image": "/x.png", "alt": "Sale", "target": ""}) == []
+
+
+@pytest.mark.parametrize(("key", "expected"), [("TRUSTED_PROXIES", "E020"), ("OWN_ADDRESSES", "E021")])
+@pytest.mark.parametrize("text", ["localhost", "10.0.0.0/33", "", 7, b"10.0.0.1", None, "1.2.3.4.5"])
+def test_address_that_is_none_is_an_error(key, expected, text):
+    id_, message, hint = only(**{key: ["192.0.2.1", text]})
+
+    assert id_ == expected
+    assert repr(text) in message
+    assert "10.0.0.0/8" in hint
+
+
+@pytest.mark.parametrize("key", ["TRUSTED_PROXIES", "OWN_ADDRESSES"])
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0"])
+def test_network_of_all_addresses_is_a_warning(key, text):
+    assert ids(**{key: [text]}) == ["W020"]

@@ -13,6 +13,7 @@ from inlive_banner.channel.logs import make_log
 from inlive_banner.channel.publish import publish
 from inlive_banner.channel.request import ClientGoneError, Request
 from inlive_banner.channel.response import RefusedError, cors_headers, send_json, send_preflight
+from inlive_banner.channel.senders import Senders
 from inlive_banner.channel.stream import Stream
 from inlive_banner.channel.subscribe import subscribe
 from inlive_banner.channel.types import Receive, Scope, Send
@@ -38,6 +39,7 @@ class ChannelApp:
     """The channel as an ASGI 3 application, at the root or below any prefix (`root_path`)."""
 
     def __init__(self, config: ChannelConfig) -> None:
+        """Opens nothing yet. Raises `ConfigurationError` where an address in the configuration isn't one."""
         self.config = config
         self._log = make_log(
             config.log_url,
@@ -45,6 +47,7 @@ class ChannelApp:
             retention_seconds=config.retention_seconds,
             new_epoch=config.new_epoch,
         )
+        self._senders = Senders(config, self._log)
         self._hub: Hub | None = None
         self._opening = asyncio.Lock()
         self._retry_at = 0.0
@@ -120,7 +123,7 @@ class ChannelApp:
 
     async def _open(self) -> Hub:
         if self._hub is None:
-            hub = Hub(self.config, self._log)
+            hub = Hub(self.config, self._log, self._senders)
             await hub.open()
             self._loop = asyncio.get_running_loop()
             self._hub = hub

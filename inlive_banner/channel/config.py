@@ -49,3 +49,11 @@ class ChannelConfig:
     """At this size of the log, publishes are answered 503 until age has made room: nothing is dropped."""
     new_epoch: bool = False
     """True begins a new epoch of each stream when the log is opened: for a log that was put back from a backup."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks of the proxies in front: only of these `X-Forwarded-For` is believed."""
+    own_addresses: tuple[str, ...] = ()
+    """Addresses and networks of the site's own people: their interactions are labelled `own`."""
+    impossible_rate: int = 30
+    """Interactions of one author or visitor in ten seconds beyond which they are labelled `rate`; 0 for never."""
+    honour_dnt: bool = True
+    """True gives no visitor to interactions of browsers that say `DNT: 1` or `Sec-GPC: 1`."""

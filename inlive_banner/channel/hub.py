@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from inlive_banner.channel.frames import KEEP_ALIVE
 from inlive_banner.channel.stream import Stream
 
 if TYPE_CHECKING:
     from inlive_banner.channel.config import ChannelConfig
     from inlive_banner.channel.logs.base import Entry, Log
+    from inlive_banner.channel.senders import Senders
     from inlive_banner.channel.subscriber import Subscriber
-    from inlive_banner.channel.types import Message
 
 __all__ = ["Hub"]
 
@@ -23,15 +22,14 @@ HISTORIES_AT_ONCE = 4
 BEAT_SLOTS = 15
 """The keep-alives of one period are spread over this many ticks of the timer."""
 
-_KEEP_ALIVE_MESSAGE: Message = {"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True}
-
 
 class Hub:
     """All streams. Opened and closed with its log, on one event loop."""
 
-    def __init__(self, config: ChannelConfig, log: Log) -> None:
+    def __init__(self, config: ChannelConfig, log: Log, senders: Senders) -> None:
         self.config = config
         self.log = log
+        self.senders = senders
         self.streams: dict[int, Stream] = {}
         self.histories = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self.closing = False
@@ -75,6 +73,7 @@ class Hub:
     def _beat(self, slots: cycle[int]) -> None:
         loop = asyncio.get_running_loop()
         self._beat_timer = loop.call_later(self.config.keep_alive_seconds / BEAT_SLOTS, self._beat, slots)
+        self.senders.forget_past()
         for subscriber in list(self._slots[next(slots)]):
             if not subscriber.pumping and not subscriber.ended:  # else something is being sent, or the socket is full
-                subscriber.deliver(_KEEP_ALIVE_MESSAGE, subscriber.index, subscriber.seq)
+                subscriber.keep_alive()

@@ -12,8 +12,10 @@ from inlive_banner.channel.frames import frame
 from inlive_banner.channel.logs.base import Draft
 from inlive_banner.channel.request import BodyTooLargeError, Request
 from inlive_banner.channel.response import RefusedError
+from inlive_banner.channel.senders import Sender
 from inlive_banner.envelope import (
     Envelope,
+    Interaction,
     PublishRequest,
     decode_publish,
     encode_envelope,
@@ -23,6 +25,7 @@ from inlive_banner.envelope import (
     read_interaction,
 )
 from inlive_banner.exceptions import InvalidEnvelopeError, InvalidTokenError, LogUnavailableError
+from inlive_banner.tokens import STAFF, PublishRight
 
 if TYPE_CHECKING:
     from inlive_banner.channel.stream import Stream
@@ -35,31 +38,48 @@ RETRY_SECONDS = 2
 
 async def publish(stream: Stream, request: Request) -> dict[str, Any]:
     """Handle one publish; returns the answer's `data`. Raises `RefusedError`, `ClientGoneError`."""
-    token_user_id = _authenticate(stream, request)
+    right = _authenticate(stream, request)
     published, message = await _read(stream, request)
-    user_id = token_user_id or str(uuid.uuid4())
-    # A page token is for any visitor of a page, so the answer hands over an identity for the rest of its life.
-    identity = (
-        {}
-        if token_user_id
-        else {
-            "token": stream.hub.config.signer.make_publish_token(stream.stream_id, user_id),
-            "user_id": user_id,
-        }
-    )
+    user_id = right.user_id or (_named_user_id(message) if right.service else "")
+    author_id = user_id or str(uuid.uuid4())
     match published.type:
         case "broadcast":
-            if not token_user_id and fill_user_id(message, user_id):
+            if not right.user_id and fill_user_id(message, author_id):
                 published.message = msgspec.Raw(encode_json(message))
-            return await _broadcast(stream, published, message, author_id=user_id) | identity
+            sender = Sender()
+            received_at = _now_ms()
+            interaction = read_interaction(message)
+            if interaction is not None:
+                sender = await stream.hub.senders.judge(
+                    request, right, interaction, author_id=user_id, received_at=received_at
+                )
+            answer = await _broadcast(
+                stream, published, interaction, sender, author_id=author_id, received_at=received_at
+            )
+            return answer | _identity(stream, right, author_id)
         case "private":
-            return _private(stream, published, author_id=user_id) | identity
+            return _private(stream, published, author_id=author_id) | _identity(stream, right, author_id)
         case "request":
-            return _request(stream, user_id)
+            return _request(stream, author_id)
     raise RefusedError(403, "Webhooks are not enabled on this server.")
 
 
-def _authenticate(stream: Stream, request: Request) -> str:
+def _identity(stream: Stream, right: PublishRight, user_id: str) -> dict[str, Any]:
+    """A page token is for any visitor of a page, so the answer hands over an identity for the rest of its life."""
+    if right.user_id or right.service:
+        return {}
+    signer = stream.hub.config.signer
+    token = signer.make_publish_token(stream.stream_id, user_id, staff=right.label == STAFF)
+    return {"token": token, "user_id": user_id}
+
+
+def _named_user_id(message: Any) -> str:
+    """The visitor in whose name a service publishes; "" where its message names none."""
+    user_id = message.get("user_id") if isinstance(message, dict) else None
+    return user_id if isinstance(user_id, str) else ""
+
+
+def _authenticate(stream: Stream, request: Request) -> PublishRight:
     token = request.bearer or request.query_parameter(b"token") or ""
     if not token:
         raise RefusedError(401, "A token is missing. Subscribe to the stream: its first event carries one.")
@@ -87,10 +107,16 @@ async def _read(stream: Stream, request: Request) -> tuple[PublishRequest, Any]:
     return published, message
 
 
-async def _broadcast(stream: Stream, published: PublishRequest, message: Any, *, author_id: str) -> dict[str, Any]:
-    received_at = _now_ms()
+async def _broadcast(
+    stream: Stream,
+    published: PublishRequest,
+    interaction: Interaction | None,
+    sender: Sender,
+    *,
+    author_id: str,
+    received_at: int,
+) -> dict[str, Any]:
     publish_id = published.publish_id or make_publish_id()
-    interaction = read_interaction(message)
     envelope = Envelope(
         stream_id=str(stream.stream_id),
         author_id=author_id,
@@ -102,6 +128,8 @@ async def _broadcast(stream: Stream, published: PublishRequest, message: Any, *,
         publish_id=publish_id,
         received_at=received_at,
         interaction=interaction.action if interaction else "",
+        label=sender.label,
+        visitor=sender.visitor,
     )
     draft = Draft(stream.stream_id, publish_id, received_at, encode_envelope(envelope))
     try:

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from inlive_banner.channel.driving import Suspended, step
 from inlive_banner.channel.types import Message, Receive, Scope
 
-__all__ = ["BodyTooLargeError", "ClientGoneError", "Request"]
+__all__ = ["BodyTooLargeError", "Client", "ClientGoneError", "Request"]
 
 BODY_SECONDS = 20.0
 """How long a body may take to arrive. A browser's fetch is there at once; a stalled client is answered 400."""
+
+
+_READ = frozenset((
+    b"authorization", b"content-length", b"content-type", b"dnt", b"last-event-id", b"origin", b"purpose",
+    b"sec-gpc", b"sec-purpose", b"user-agent", b"x-forwarded-for", b"x-moz",
+))  # fmt: skip
+
+
+class Client(NamedTuple):
+    """What a request says of who sent it, unjudged."""
+
+    peer: str
+    """The address at the other end of the connection; "" where it has none (a Unix socket)."""
+    forwarded_for: str
+    """`X-Forwarded-For`; several of them joined in their order."""
+    user_agent: bytes
+    """b"" where there is none."""
+    prefetch: bool
+    """A browser asks ahead of its person: `Sec-Purpose`, `Purpose` or `X-Moz` has `prefetch`."""
+    opted_out: bool
+    """The person wants not to be followed: `DNT: 1` or `Sec-GPC: 1`."""
 
 
 class BodyTooLargeError(Exception):
@@ -26,6 +48,8 @@ class Request:
     """One HTTP request, read lazily."""
 
     __slots__ = (
+        "_found",
+        "_peer",
         "_receive",
         "authorization",
         "content_length",
@@ -38,22 +62,22 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
+        self._peer = scope.get("client")
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
-        self.origin = self.authorization = self.content_type = self.content_length = b""
-        self.last_event_id: str | None = None
+        found: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name == b"content-type":
-                self.content_type = value
-            elif name == b"authorization":
-                self.authorization = value
-            elif name == b"origin":
-                self.origin = value
-            elif name == b"content-length":
-                self.content_length = value
-            elif name == b"last-event-id":
-                # Browsers send it as UTF-8 (WHATWG HTML, "reestablish the connection").
-                self.last_event_id = value.decode("utf-8", "replace")
+            if name in _READ:
+                several = name == b"x-forwarded-for" and name in found
+                found[name] = found[name] + b"," + value if several else value
+        self.origin = found.get(b"origin", b"")
+        self.authorization = found.get(b"authorization", b"")
+        self.content_type = found.get(b"content-type", b"")
+        self.content_length = found.get(b"content-length", b"")
+        last_event_id = found.get(b"last-event-id")
+        # Browsers send it as UTF-8 (WHATWG HTML, "reestablish the connection").
+        self.last_event_id = None if last_event_id is None else last_event_id.decode("utf-8", "replace")
+        self._found = found if self.method == "POST" else {}  # an open stream would keep it
 
     @property
     def bearer(self) -> str:
@@ -67,6 +91,19 @@ class Request:
         media_type = self.content_type.partition(b";")[0].strip().lower()
         return media_type == b"application/json" or (
             media_type.startswith(b"application/") and media_type.endswith(b"+json")
+        )
+
+    @property
+    def client(self) -> Client:
+        """What a POST says of who sent it."""
+        get = self._found.get
+        purpose = get(b"sec-purpose") or get(b"purpose") or get(b"x-moz")
+        return Client(
+            self._peer[0] if self._peer else "",
+            get(b"x-forwarded-for", b"").decode("latin-1"),
+            get(b"user-agent", b""),
+            purpose is not None and b"prefetch" in purpose.lower(),
+            get(b"dnt") == b"1" or get(b"sec-gpc") == b"1",
         )
 
     def query_parameter(self, name: bytes) -> str | None:

@@ -16,6 +16,7 @@ from inlive_banner.channel.logs import SqliteLog
 from inlive_banner.channel.stream import Stream
 from inlive_banner.channel.types import ASGIApp, Message, Scope
 from inlive_banner.signing import ChannelSigner
+from tests.user_agent import USER_AGENT
 
 T = TypeVar("T")
 
@@ -72,8 +73,17 @@ async def eventually(condition: Callable[[], T], what: str = "") -> T:
 
 
 def make_scope(
-    method: str, path: str, *, query: str = "", headers: Iterable[tuple[str, str]] = (), root_path: str = ""
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    headers: Iterable[tuple[str, str]] = (),
+    root_path: str = "",
+    client: tuple[str, int] | None = None,
 ) -> Scope:
+    headers = list(headers)
+    if not any(name.lower() == "user-agent" for name, _ in headers):
+        headers.append(("user-agent", USER_AGENT))
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -82,6 +92,7 @@ def make_scope(
         "path": path,
         "root_path": root_path,
         "query_string": query.encode(),
+        "client": client,
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
     }
 
@@ -162,6 +173,8 @@ class Subscription:
         self.writes = 0
         self.events: list[Event] = []
         self.comments = 0
+        self.positions: list[tuple[int, str]] = []
+        """Ids that came without data, each with the number of events before it."""
         self.retry_ms = 0
         self.whole = False
         """True once the server has ended the response."""
@@ -218,6 +231,10 @@ class Subscription:
             if b"retry" in fields:
                 self.retry_ms = int(fields[b"retry"])
             event_id = fields[b"id"].decode() if b"id" in fields else None
+            if b"data" not in fields:
+                assert event_id is not None
+                self.positions.append((len(self.events), event_id))
+                continue
             self.events.append(Event(event_id, json.loads(fields[b"data"])))
 
     def stall(self, *, after_sends: int = 0) -> None:
@@ -276,6 +293,8 @@ class Subscription:
     @property
     def last_event_id(self) -> str:
         """What an EventSource would send on its next connection."""
+        if self.positions and not any(event.id is not None for event in self.events[self.positions[-1][0] :]):
+            return self.positions[-1][1]
         return next((event.id for event in reversed(self.events) if event.id is not None), "")
 
     @property
@@ -324,18 +343,29 @@ class Channel:
         query: str = "",
         headers: Iterable[tuple[str, str]] = (),
         pieces: Iterable[bytes | None] = (b"",),
+        client: tuple[str, int] | None = None,
     ) -> Answer:
-        return await exchange(self.app, make_scope(method, path, query=query, headers=headers), pieces)
+        scope = make_scope(method, path, query=query, headers=headers, client=client)
+        return await exchange(self.app, scope, pieces)
 
     async def publish(
-        self, message: Any = "hello", *, stream_id: int = PUBLIC, token: str | None = None, **fields: Any
+        self,
+        message: Any = "hello",
+        *,
+        stream_id: int = PUBLIC,
+        token: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        peer: str = "",
+        **fields: Any,
     ) -> Answer:
-        """Publish a broadcast, or what `fields` make of it; ABSENT takes a field out."""
+        """Publish a broadcast, or what `fields` make of it; ABSENT takes a field out. `peer` is the client's address,
+        unknown where a test doesn't say."""
         if token is None:
             token = make_token(stream_id)
         body = {"type": "broadcast", "widget_key": WIDGET_KEY, "message": message} | fields
         encoded = json.dumps({key: value for key, value in body.items() if value is not ABSENT}).encode()
-        return await self.post(encoded, stream_id=stream_id, token=token)
+        headers = [("content-type", "application/json"), *headers]
+        return await self.post(encoded, stream_id=stream_id, token=token, headers=headers, peer=peer)
 
     async def post(
         self,
@@ -343,9 +373,13 @@ class Channel:
         stream_id: int = PUBLIC,
         token: str | None = None,
         headers: Iterable[tuple[str, str]] = (("content-type", "application/json"),),
+        peer: str = "",
     ) -> Answer:
         query = urlencode({"token": make_token(stream_id) if token is None else token})
-        return await self.request("POST", f"/publish/{stream_id}", query=query, headers=headers, pieces=pieces)
+        client = (peer, 50_000) if peer else None
+        return await self.request(
+            "POST", f"/publish/{stream_id}", query=query, headers=headers, pieces=pieces, client=client
+        )
 
     def subscribe(
         self, *, stream_id: int = PUBLIC, headers: Iterable[tuple[str, str]] = (), **query: str

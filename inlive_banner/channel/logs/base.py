@@ -117,6 +117,13 @@ class Log(Protocol):
     async def read_newest(self, stream_id: int, *, limit: int, max_bytes: int) -> list[Entry]:
         """The newest entries, oldest first, within both limits. Raises `LogUnavailableError`."""
 
+    async def daily_secret(self, day: int) -> bytes:
+        """32 random bytes, the same for all who ask within one UTC day (days since 1970); made when first asked for.
+
+        Durable when it returns. The log forgets by itself, also where nobody asks: it keeps today's and yesterday's.
+        Raises `LogUnavailableError`.
+        """
+
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream. Doesn't block."""
 

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from inlive_banner.exceptions import LogOwnedError
+from inlive_banner.exceptions import LogOwnedError, LogUnavailableError
 
 __all__ = ["Ownership"]
 
@@ -29,7 +29,32 @@ class Ownership:
         """What the last owner called the log's life; "" where there was none."""
 
     def take(self) -> None:
-        """Become the owner. Waits some seconds for another one. Raises `LogOwnedError`, `OSError`."""
+        """Become the owner. Waits some seconds for another one. Raises `LogOwnedError`, `LogUnavailableError`."""
+        folder = self._log_path.parent
+        if not folder.is_dir():
+            raise LogUnavailableError(
+                f"There is no folder {str(folder)!r} for the log. Make it, or change CHANNEL_LOG."
+            )
+        try:
+            self._take()
+        except LogOwnedError:
+            raise
+        except OSError as error:
+            raise LogUnavailableError(
+                f"{str(folder)!r} can't hold the log ({error.strerror}). Change its owner, or CHANNEL_LOG."
+            ) from error
+
+    def note(self, life: str) -> None:
+        """Write down who owns the log, and its life. Raises `OSError`."""
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()} {life}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let the next owner in."""
+        self._file.close()
+
+    def _take(self) -> None:
         self._file = self.path.open("a+", encoding="ascii")
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
@@ -52,16 +77,6 @@ class Ownership:
         except OSError:
             self.release()
             raise
-
-    def note(self, life: str) -> None:
-        """Write down who owns the log, and its life. Raises `OSError`."""
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()} {life}\n")
-        self._file.flush()
-
-    def release(self) -> None:
-        """Let the next owner in."""
-        self._file.close()
 
     def _read(self) -> tuple[str, str]:
         self._file.seek(0)

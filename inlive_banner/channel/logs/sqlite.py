@@ -19,6 +19,7 @@ from pathlib import Path
 
 from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit
 from inlive_banner.channel.logs.sqlite_file import SqliteFile
+from inlive_banner.channel.logs.sqlite_secrets import DailySecrets
 from inlive_banner.exceptions import LogBusyError, LogError, LogUnavailableError
 
 __all__ = ["SqliteLog"]
@@ -32,7 +33,11 @@ MAX_PENDING = 20_000
 READ_THREADS = 2
 TRIM_INTERVAL_SECONDS = 10.0
 
+DAY_SECONDS = 24 * 3600
+
 _Pending = tuple[Draft, "asyncio.Future[Appended]"]
+_Asked = tuple[int, "asyncio.Future[bytes]"]
+"""A day whose secret somebody waits for. It goes the drafts' way, because one thread alone writes to the file."""
 
 
 class SqliteLog:
@@ -40,8 +45,9 @@ class SqliteLog:
 
     def __init__(self, path: Path, *, max_bytes: int, retention_seconds: float, new_epoch: bool = False) -> None:
         self._file = SqliteFile(path, max_bytes=max_bytes, new_epoch=new_epoch)
+        self._secrets = DailySecrets(self._file)
         self._retention_seconds = retention_seconds
-        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Pending | _Asked | None] = queue.SimpleQueue()
         self._pending = 0
         self._closed = False
         self._refusing = False
@@ -78,6 +84,14 @@ class SqliteLog:
         """The newest entries, oldest first. Raises `LogUnavailableError`."""
         return await self._read(lambda db: self._file.read_newest(db, stream_id, limit=limit, max_bytes=max_bytes))
 
+    async def daily_secret(self, day: int) -> bytes:
+        """The secret of a UTC day (days since 1970), made durable. Raises `LogUnavailableError`."""
+        if self._closed:
+            raise LogUnavailableError("The channel is shutting down.")
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._queue.put((day, future))
+        return await future
+
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream, as far as the event loop has been told."""
         return self._bounds[stream_id]
@@ -113,6 +127,7 @@ class SqliteLog:
                 return
             if time.monotonic() >= trim_at:
                 trim_at = time.monotonic() + (0.0 if self._trim() else TRIM_INTERVAL_SECONDS)
+                self._forget_secrets()
 
     def _next_batch(self, *, timeout_seconds: float) -> tuple[list[_Pending], bool]:
         """All that waits, and whether the log is to be closed after it."""
@@ -120,7 +135,10 @@ class SqliteLog:
         try:
             item = self._queue.get(timeout=timeout_seconds)
             while item is not None:
-                batch.append(item)
+                if isinstance(item[0], int):
+                    self._give_secret(item[0], item[1])
+                else:
+                    batch.append(item)
                 if len(batch) >= MAX_BATCH:
                     return batch, False
                 item = self._queue.get_nowait()
@@ -164,6 +182,27 @@ class SqliteLog:
             self._call_loop(self._finish, [pending for pending, _ in known], [first for _, first in known])
         new = [pending for pending, first in zip(batch, found, strict=True) if first is None]
         self._call_loop(self._fail, new, error)
+
+    def _give_secret(self, day: int, future: asyncio.Future[bytes]) -> None:
+        try:
+            secret = self._secrets.get_or_create(day)
+        except LogError as error:
+            self._call_loop(_settle, future, None, error)
+        except Exception as error:
+            # Unforeseen; but if this thread ended, every publish would hang.
+            logger.exception("can't make the day's secret")
+            self._call_loop(_settle, future, None, LogUnavailableError(f"The log failed unforeseen: {error}."))
+        else:
+            self._call_loop(_settle, future, secret, None)
+
+    def _forget_secrets(self) -> None:
+        try:
+            self._secrets.forget(int(time.time() // DAY_SECONDS))
+        except LogError as error:
+            logger.warning("can't forget an old secret now: %s", error)
+        except Exception:
+            # As above.
+            logger.exception("can't forget an old secret now")
 
     def _trim(self) -> bool:
         """One step of trimming for each stream; True where there may be more to trim."""
@@ -218,6 +257,16 @@ class SqliteLog:
         for _, future in batch:
             if not future.done():
                 future.set_exception(error)
+
+
+def _settle(future: asyncio.Future[bytes], secret: bytes | None, error: LogError | None) -> None:
+    """On the event loop: end somebody's waiting, if they still wait."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(secret or b"")
 
 
 def _stream_of(stored: tuple[int, Entry]) -> int:

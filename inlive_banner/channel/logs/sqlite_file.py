@@ -17,7 +17,7 @@ from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry
 from inlive_banner.channel.logs.ownership import Ownership
 from inlive_banner.channel.logs.sqlite_faults import translated
 from inlive_banner.channel.logs.sqlite_schema import prepare
-from inlive_banner.exceptions import LogBusyError, LogOwnedError, LogUnavailableError
+from inlive_banner.exceptions import LogBusyError, LogUnavailableError
 
 __all__ = ["SqliteFile"]
 
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 ENTRY_BYTES = 200
 """Of an entry besides its body, generously: its key and its place in the index."""
+
+BUSY_SECONDS = 5.0
+"""How long another program's lock is waited for."""
 
 TRIM_ENTRIES = 1000
 """Entries in one step of trimming: short enough that publishes hardly wait."""
@@ -49,19 +52,7 @@ class SqliteFile:
 
         Waits a few seconds for another owner to end. Raises `LogOwnedError`, `LogUnavailableError`.
         """
-        folder = self.path.parent
-        if not folder.is_dir():
-            raise LogUnavailableError(
-                f"There is no folder {str(folder)!r} for the log. Make it, or change CHANNEL_LOG."
-            )
-        try:
-            self._ownership.take()
-        except LogOwnedError:
-            raise
-        except OSError as error:
-            raise LogUnavailableError(
-                f"{str(folder)!r} can't hold the log ({error.strerror}). Change its owner, or CHANNEL_LOG."
-            ) from error
+        self._ownership.take()
         with contextlib.ExitStack() as undo:
             undo.callback(self._ownership.release)
             with translated(self.path):
@@ -90,7 +81,7 @@ class SqliteFile:
         Raises `LogUnavailableError`, for example where the process has no file descriptor left.
         """
         with translated(self.path):
-            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
 
     def bounds(self, stream_id: int) -> Bounds:
         """What is held of a stream, as of the last commit."""
@@ -101,8 +92,7 @@ class SqliteFile:
 
         Raises `LogBusyError` at the size limit, `LogUnavailableError` on any fault; then nothing was stored.
         """
-        with translated(self.path):
-            self._check_place()
+        with self.writing():
             self._take_room(drafts)
             try:
                 return self._append_new(drafts)
@@ -136,8 +126,7 @@ class SqliteFile:
 
     def trim(self, stream_id: int, *, before: int) -> int:
         """Delete the oldest entries that came before a time (Unix ms); one step. Returns how many."""
-        with translated(self.path):
-            self._check_place()
+        with self.writing():
             bounds = self._bounds[stream_id]
             # The first entry that is young enough ends the run: a clock that was set back may have left older
             # ones behind it, and deleting those would make a hole.
@@ -157,6 +146,13 @@ class SqliteFile:
                 )
             self._bounds[stream_id] = Bounds(bounds.epochs, oldest, bounds.head)
             return oldest - bounds.oldest
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing thread's connection, once the file is seen to be there. Raises `LogUnavailableError`."""
+        with translated(self.path):
+            self._check_place()
+            yield self._db
 
     def close(self) -> None:
         """Close the file and give up ownership; does nothing where that is done. Raises nothing of a failing disk."""

@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS entry (
     PRIMARY KEY (stream_id, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS entry_publish_id ON entry (stream_id, publish_id);
+CREATE TABLE IF NOT EXISTS daily_secret (
+    day INTEGER PRIMARY KEY, secret BLOB NOT NULL
+);
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 
 import pytest
@@ -217,5 +218,29 @@ def test_log_of_any_batches_with_repeats_holds_each_publish_id_once(
                     assert log.bounds(stream_id).head == len(entries)
                     new = {draft.publish_id for draft in drafts if draft.stream_id == stream_id}
                     assert len(entries) - len(known[stream_id]) <= len(new)
+
+    run(main())
+
+
+def test_log_daily_secret_is_one_a_day_and_outlives_the_log(open_log: LogOpener):
+    async def main() -> None:
+        async with open_log() as log:
+            first, again = await asyncio.gather(log.daily_secret(20_000), log.daily_secret(20_000))
+            assert first == again
+            assert len(first) == 32
+        async with open_log(store="another") as log:
+            assert await log.daily_secret(20_000) != first
+
+    run(main())
+
+
+def test_log_daily_secret_of_today_outlives_the_log(open_log: LogOpener):
+    today = int(time.time() // 86400)
+
+    async def main() -> None:
+        async with open_log() as log:
+            first = await log.daily_secret(today)
+        async with open_log() as log:
+            assert await log.daily_secret(today) == first
 
     run(main())
