@@ -11,7 +11,15 @@ import msgspec
 
 from inlive_banner.envelope import SERVER_AUTHOR_ID, Envelope, EventId, encode_envelope, encode_json
 
-__all__ = ["KEEP_ALIVE", "encode_history", "encode_notice", "encode_stored", "frame", "with_event_id"]
+__all__ = [
+    "KEEP_ALIVE",
+    "encode_history",
+    "encode_notice",
+    "encode_position",
+    "encode_stored",
+    "frame",
+    "with_event_id",
+]
 
 KEEP_ALIVE = b":\n\n"
 """A comment: it keeps proxies from closing an idle connection and is no event for any client."""
@@ -22,6 +30,11 @@ def frame(data: bytes, *, event_id: str = "") -> bytes:
     if event_id:
         return b"id: %b\ndata: %b\n\n" % (event_id.encode(), data)
     return b"data: %b\n\n" % data
+
+
+def encode_position(event_id: EventId) -> bytes:
+    """An id without data: it moves the client's Last-Event-ID, and is no event for any client."""
+    return b"id: %b\n\n" % str(event_id).encode()
 
 
 def with_event_id(body: bytes, event_id: str) -> bytes:

@@ -2,13 +2,16 @@
 
 The ring holds frames in the order in which they are fanned out: stored broadcasts, which have a number in the
 log, and notices (join, leave), which have none. A place in the ring is an index that only grows; `start` and
-`end` are the indexes of its first frame and of the next one to come.
+`end` are the indexes of its first frame and of the next one to come. It holds frames whole: what a reader is sent of
+a broadcast is cut out of it where frames are joined, once for all who are sent the same.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from typing import NamedTuple
+
+from inlive_banner.channel.selection import ALL, Selection
 
 __all__ = ["Chunk", "Ring"]
 
@@ -17,14 +20,15 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_CHUNK_BYTES = 128 * 1024
 """Frames joined for one write. A slow reader holds one chunk, so this bounds what it costs."""
 
-CACHED_CHUNKS = 16
-"""Places for which the joined chunk is kept: nearly all readers stand at the same one."""
+CACHED_CHUNKS = 24
+"""Joined chunks that are kept: nearly all readers stand at the same place, and want the same."""
 
 
 class Chunk(NamedTuple):
     """Joined frames, and where their reader stands after them."""
 
     data: bytes
+    """b"" where nothing up to there is selected."""
     next_index: int
     """The reader's next place in the ring."""
     seq: int
@@ -41,7 +45,7 @@ class Ring:
         self._seqs: list[int] = []  # per frame: the newest number up to and including it; never falls
         self._numbered: list[bool] = []
         self._bytes = 0
-        self._cache: dict[int, Chunk] = {}
+        self._cache: dict[tuple[int, Selection], Chunk] = {}
         self.max_bytes = max_bytes
         self.start = 0
         self.end = 0
@@ -73,27 +77,30 @@ class Ring:
             place += 1
         return self.start + place
 
-    def chunk_at(self, index: int) -> Chunk:
-        """The frames from a place on, joined, as many as fit in one write (one at least).
+    def chunk_at(self, index: int, selection: Selection = ALL) -> Chunk:
+        """The selected frames from a place on, joined, as many as fit in one write (one at least).
 
-        Shared by all who ask for the same place until the next frame comes.
+        Shared by all who ask for the same until the next frame comes.
         """
-        chunk = self._cache.get(index)
+        chunk = self._cache.get((index, selection))
         if chunk is None:
             if len(self._cache) >= CACHED_CHUNKS:
                 self._cache.clear()
-            chunk = self._cache[index] = self.join(index, self.end)
+            chunk = self._cache[index, selection] = self.join(index, self.end, selection)
         return chunk
 
-    def join(self, index: int, until: int, *, notices: bool = True) -> Chunk:
-        """The frames from one place up to another, joined, as many as fit in one write; `data` may be empty."""
+    def join(self, index: int, until: int, selection: Selection = ALL, *, notices: bool = True) -> Chunk:
+        """The selected frames from one place up to another, joined, as many as fit in one write; may be none."""
         frames = []
         size = 0
         place, last = index - self.start, until - self.start
         while place < last and size < MAX_CHUNK_BYTES:
-            if notices or self._numbered[place]:
-                frames.append(self._frames[place])
-                size += len(self._frames[place])
+            frame = self._frames[place]
+            size += len(frame)  # also of what isn't selected, so that looking through it takes no longer
+            if self._numbered[place]:
+                frames.append(selection.of(frame))
+            elif notices:
+                frames.append(frame)
             place += 1
         return Chunk(b"".join(frames), self.start + place, self._seqs[place - 1] if place else self.before)
 

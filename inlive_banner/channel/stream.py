@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inlive_banner.channel.frames import encode_history, encode_notice, encode_stored, with_event_id
 from inlive_banner.channel.logs.base import Bounds, Entry
 from inlive_banner.channel.ring import Ring
+from inlive_banner.channel.selection import ALL, Filters
 from inlive_banner.channel.types import Message
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Stream:
         self.config = config
         self.stream_id = config.stream_id
         self.ring = Ring(self.bounds.head)
+        self.filters = Filters()
         self.subscribers: dict[str, Subscriber] = {}
         """By user id: each subscription has one of its own."""
         self.idle_readers: set[Subscriber] = set()
@@ -100,7 +102,10 @@ class Stream:
             entries = await self.log.read_newest(
                 self.stream_id, limit=config.history_limit, max_bytes=config.history_max_bytes
             )
-            envelopes = [with_event_id(body, str(event_id)) for event_id, body in entries]
+            selection = subscriber.selection
+            envelopes = [
+                with_event_id(selected, str(event_id)) for event_id, body in entries if (selected := selection.of(body))
+            ]
             return encode_history(self.stream_id, subscriber.user_id, envelopes)
 
     def _announce(self, subscriber: Subscriber) -> None:
@@ -153,6 +158,8 @@ class Stream:
         ring = self.ring
         index_before: int | None = -1
         index_after = seq_after = 0
+        selection_before = ALL
+        data = b""
         message: Message = {}
         for subscriber in turn:
             index = subscriber.index
@@ -161,10 +168,13 @@ class Stream:
             if index is None or index <= subscriber.own_notice or index < ring.start:
                 subscriber.wake()  # the rare cases go through the whole loop
                 continue
-            if index != index_before:
-                index_before = index
-                data, index_after, seq_after = ring.chunk_at(index)
+            if index != index_before or subscriber.selection is not selection_before:
+                index_before, selection_before = index, subscriber.selection
+                data, index_after, seq_after = ring.chunk_at(index, selection_before)
                 message = {"type": "http.response.body", "body": data, "more_body": True}
                 if index_after != ring.end:
                     self._behind = True
-            subscriber.deliver(message, index_after, seq_after)
+            if data:
+                subscriber.deliver(message, index_after, seq_after)
+            else:  # nothing for its filter; it is told of its new place with the next keep-alive
+                subscriber.index, subscriber.seq = index_after, seq_after

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from inlive_banner.channel.frames import encode_notice
 from inlive_banner.channel.request import Request
 from inlive_banner.channel.response import RefusedError
+from inlive_banner.channel.selection import InvalidActionsError, Selection, TooManyFiltersError, parse_actions
 from inlive_banner.channel.subscriber import Subscriber
 from inlive_banner.channel.types import Receive, Send
 from inlive_banner.exceptions import InvalidTokenError
@@ -23,6 +24,9 @@ __all__ = ["subscribe"]
 
 RETRY_MS = (1000, 3000)
 """The pause before a client reconnects, drawn at random so that a restart doesn't bring all back at one instant."""
+
+FILTER_RETRY_SECONDS = 30
+"""What a subscriber is told to wait where the stream has too many different filters."""
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -39,20 +43,23 @@ async def subscribe(
     if stream.hub.closing:
         raise RefusedError(503, "The channel is restarting. Try again soon.", retry_after_seconds=1)
     ticket = _read_ticket(stream, request)
+    selection = _read_selection(request, ticket)
     start = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *headers]}
     if request.method == "HEAD":
         await send(start)
         await send({"type": "http.response.body", "body": b""})
         return
+    selection = _take_filter(stream, selection, trusted=ticket is not None)
     subscriber = Subscriber(
         stream,
         send,
         user_id=str(uuid.uuid4()),
         reader=stream.config.public or ticket is not None,
+        selection=selection,
         silent=ticket is not None and ticket.silent,
     )
-    init = _begin(subscriber, request)
     try:
+        init = _begin(subscriber, request)
         await send(start)
         await send({"type": "http.response.body", "body": init, "more_body": True})
         del start, init  # an open stream keeps what its coroutine names
@@ -74,6 +81,7 @@ async def subscribe(
         await send({"type": "http.response.body", "body": b""})
     finally:
         stream.remove(subscriber)
+        stream.filters.release(subscriber.selection)
 
 
 def _read_ticket(stream: Stream, request: Request) -> Ticket | None:
@@ -87,6 +95,28 @@ def _read_ticket(stream: Stream, request: Request) -> Ticket | None:
         return stream.hub.config.signer.read_ticket(stream.stream_id, text)
     except InvalidTokenError as error:
         raise RefusedError(401, str(error)) from error
+
+
+def _read_selection(request: Request, ticket: Ticket | None) -> Selection:
+    whole = ticket is not None and ticket.silent
+    actions = request.query_parameter(b"actions")
+    if actions is None:
+        return Selection(whole=whole)
+    try:
+        return Selection(whole, *parse_actions(actions))
+    except InvalidActionsError as error:
+        raise RefusedError(400, str(error)) from error
+
+
+def _take_filter(stream: Stream, selection: Selection, *, trusted: bool) -> Selection:
+    try:
+        return stream.filters.take(selection, trusted=trusted)
+    except TooManyFiltersError as error:
+        raise RefusedError(
+            429,
+            "This stream has as many different filters open as it may. Subscribe without actions, or later.",
+            retry_after_seconds=FILTER_RETRY_SECONDS,
+        ) from error
 
 
 def _begin(subscriber: Subscriber, request: Request) -> bytes:

@@ -14,7 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from inlive_banner.channel.driving import Suspended, step
-from inlive_banner.channel.frames import encode_stored
+from inlive_banner.channel.frames import KEEP_ALIVE, encode_position, encode_stored
+from inlive_banner.channel.selection import Selection
 from inlive_banner.channel.types import Message, Send
 from inlive_banner.exceptions import LogUnavailableError
 
@@ -30,6 +31,8 @@ MAILBOX_FRAMES = 64
 READ_ENTRIES = 500
 READ_BYTES = 128 * 1024
 """One read of the durable log, and so the memory that a reader far behind takes."""
+
+_KEEP_ALIVE_MESSAGE: Message = {"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True}
 
 
 class Subscriber:
@@ -51,24 +54,32 @@ class Subscriber:
         "own_notice",
         "pumping",
         "reader",
+        "selection",
         "seq",
         "silent",
         "stream",
+        "told_seq",
         "user_id",
         "wants_history",
     )
 
-    def __init__(self, stream: Stream, send: Send, *, user_id: str, reader: bool, silent: bool = False) -> None:
+    def __init__(
+        self, stream: Stream, send: Send, *, user_id: str, reader: bool, selection: Selection, silent: bool = False
+    ) -> None:
         self.stream = stream
         self._send = send
         self.user_id = user_id
         self.reader = reader
         """Whether it may read the stream; else it gets only what is addressed to it."""
+        self.selection = selection
+        """What it is sent of the broadcasts."""
         self.silent = silent
         self.announced = False
         self.announce_timer: asyncio.TimerHandle | None = None
         self.seq = stream.ring.seq
         """The newest number that it is done with."""
+        self.told_seq = self.seq
+        """Where a filtered one stood when it was last told: its client can't see what passes it by."""
         self.index: int | None = stream.ring.end
         """Its place in the ring; None while it reads the durable log."""
         self.born = stream.ring.end
@@ -87,7 +98,7 @@ class Subscriber:
 
     def start_at(self, seq: int) -> None:
         """Begin after a number, instead of at the head."""
-        self.seq = seq
+        self.seq = self.told_seq = seq
         self.index = self.stream.ring.index_after(seq)
 
     def end_at(self, delay_seconds: float) -> None:
@@ -121,6 +132,14 @@ class Subscriber:
         self.pumping = True
         self.stream.idle_readers.discard(self)
         self._go_on_later(Suspended(coroutine, waits_for))
+
+    def keep_alive(self) -> None:
+        """Send a sign of life; a filtered subscriber that has moved on is told where it stands. Called when idle."""
+        if self.seq == self.told_seq or not self.selection.actions or not self.reader:
+            self.deliver(_KEEP_ALIVE_MESSAGE, self.index, self.seq)
+        else:
+            position: Message = {"type": "http.response.body", "body": self._position(), "more_body": True}
+            self.deliver(position, self.index, self.seq)
 
     def send_alone(self, frame: bytes) -> bool:
         """Send a frame that is for this subscriber only; False where it can't be.
@@ -232,14 +251,14 @@ class Subscriber:
     def _read_ring(self, index: int) -> bytes:
         ring = self.stream.ring
         if index < self.born:
-            chunk = ring.join(index, self.born, notices=False)
+            chunk = ring.join(index, self.born, self.selection, notices=False)
         elif index < self.own_notice:
-            chunk = ring.join(index, self.own_notice)
+            chunk = ring.join(index, self.own_notice, self.selection)
         elif index == self.own_notice:
             self.index = index + 1
             return b""
         else:
-            chunk = ring.chunk_at(index)
+            chunk = ring.chunk_at(index, self.selection)
         self.index, self.seq = chunk.next_index, chunk.seq
         return chunk.data
 
@@ -261,8 +280,16 @@ class Subscriber:
             self.end()
             return b""
         # What the ring holds comes from there, with the notices between.
+        entries = [entry for entry in entries if entry.event_id.seq <= self.stream.ring.before]
+        self.seq += len(entries)
         frames = [
-            encode_stored(body, str(event_id)) for event_id, body in entries if event_id.seq <= self.stream.ring.before
+            encode_stored(selected, str(event_id))
+            for event_id, body in entries
+            if (selected := self.selection.of(body))
         ]
-        self.seq += len(frames)
-        return b"".join(frames)
+        # Where nothing of a whole read is for it, its place is a sign of life: the next read may bring nothing either.
+        return b"".join(frames) if frames or not entries else self._position()
+
+    def _position(self) -> bytes:
+        self.told_seq = self.seq
+        return encode_position(self.stream.bounds.event_id(self.seq))
