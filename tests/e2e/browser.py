@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, WebError
 
+from tests.user_agent import USER_AGENT
+
 __all__ = ["LAUNCH_ARGUMENTS", "Complaints", "environment_of", "find_chromium", "find_original_client"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,9 @@ LAUNCH_ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A browser that tells of being driven, or of having no window, is no person's.
+    "--disable-blink-features=AutomationControlled",
+    f"--user-agent={USER_AGENT}",
 )
 
 _SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from tests.e2e.processes import Process, free_port
 from tests.e2e.sse_client import EventStream
 from tests.e2e.sse_parser import demand, strict_json
+from tests.user_agent import USER_AGENT
 
 __all__ = ["KEY", "STREAM", "Answer", "ChannelServer", "Publisher", "click"]
 
@@ -53,6 +54,7 @@ class ChannelServer:
                     "CHANNEL_URL": f"http://127.0.0.1:{self.port}",
                     "CHANNEL_LOG": f"sqlite:///{self.log}",
                     "STREAMS": {STREAM: {"PUBLIC": True}},
+                    "IMPOSSIBLE_RATE": 0,  # tests publish as no person does
                     **banner_settings,
                 }
             ),
@@ -90,9 +92,10 @@ class ChannelServer:
             receive_buffer_bytes=receive_buffer_bytes,
         )
 
-    def publisher(self, token: str, stream: int = STREAM) -> Publisher:
-        """A connection that publishes."""
-        return Publisher(self.port, token, f"/publish/{stream}")
+    def publisher(self, token: str, stream: int = STREAM, **headers: str) -> Publisher:
+        """A connection that publishes. Headers are written as keywords: `user_agent` is `User-Agent`."""
+        named = {name.replace("_", "-").title(): value for name, value in headers.items()}
+        return Publisher(self.port, token, f"/publish/{stream}", headers=named)
 
     def everything(self, stream: int = STREAM) -> list[dict[str, Any]]:
         """All that the (public) stream's log holds, oldest first."""
@@ -106,7 +109,7 @@ class ChannelServer:
         """Any other request, on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            named = {"user-agent": USER_AGENT, **{name.replace("_", "-"): value for name, value in headers.items()}}
             connection.request(method, target, body or None, named)
             return read_answer(connection, has_body=method != "HEAD")
         finally:
@@ -122,11 +125,18 @@ class ChannelServer:
 class Publisher:
     """Publishes as one user, over one kept connection."""
 
-    def __init__(self, port: int, token: str, target: str, widget_key: str = KEY) -> None:
+    def __init__(
+        self, port: int, token: str, target: str, widget_key: str = KEY, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self._target = target
-        self._token = token
         self._widget_key = widget_key
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            **(headers or {}),
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -153,8 +163,7 @@ class Publisher:
     def send(self, message: Any = "hello", *, kind: str = "broadcast", **fields: Any) -> None:
         """Publish, and leave the answer for later."""
         body = {"type": kind, "widget_key": self._widget_key, "message": message, **fields}
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        self._connection.request("POST", self._target, json.dumps(body).encode(), headers)
+        self._connection.request("POST", self._target, json.dumps(body).encode(), self._headers)
 
     def answer(self) -> Answer:
         """The answer to what was sent."""

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from tests.e2e.processes import STREAM_ID, WIDGET_KEY
+from tests.user_agent import USER_AGENT
 
 __all__ = ["clicks_on", "publish", "publish_click", "stored_broadcasts"]
 
@@ -19,7 +20,7 @@ def publish(channel_url: str, token: str, message: object, **fields: object) -> 
     response = requests.post(
         f"{channel_url}/publish/{STREAM_ID}",
         json={"type": "broadcast", "widget_key": WIDGET_KEY, "message": message, **fields},
-        headers={"Authorization": f"Bearer {token}"},
+        headers={"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT},
         timeout=10,
     )
     answer = response.json()

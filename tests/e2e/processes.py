@@ -132,6 +132,7 @@ class Demo:
             "INLIVE_WIDGET_KEY": WIDGET_KEY,
             "INLIVE_STREAM_PUBLIC": "on",
             "INLIVE_LOGS_PUBLIC": "on",
+            "INLIVE_IMPOSSIBLE_RATE": "0",  # tests publish as no person does
             "INLIVE_CHANNEL_URL": self.channel_url,
             "INLIVE_CHANNEL_INTERNAL_URL": self.channel_url,
             "INLIVE_CHANNEL_LOG": f"sqlite:///{folder / 'channel.sqlite3'}",

@@ -15,6 +15,7 @@ import requests
 
 from tests.e2e.processes import Process, free_port
 from tests.polling import wait_until
+from tests.user_agent import USER_AGENT
 
 
 class RunningDemo:
@@ -52,7 +53,7 @@ class RunningDemo:
         answer = requests.post(
             f"{self.url}/channel/publish/15",
             json={"type": "broadcast", "widget_key": "demo-widget-key", "message": message},
-            headers={"Authorization": f"Bearer {token[1]}"},
+            headers={"Authorization": f"Bearer {token[1]}", "User-Agent": USER_AGENT},
             timeout=10,
         )
         assert answer.status_code == 200, answer.text

@@ -16,6 +16,7 @@ import requests
 
 from tests.e2e.processes import Process, free_port
 from tests.polling import wait_until
+from tests.user_agent import USER_AGENT
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -97,7 +98,7 @@ def test_quickstart_leads_to_a_click_in_the_database(project: Path, site_url: st
             answer = requests.post(
                 f"{banner['channel']}/publish/{banner['stream']}",
                 json={"type": "broadcast", "widget_key": banner["widget-key"], "message": message},
-                headers={"Authorization": f"Bearer {banner['token']}"},
+                headers={"Authorization": f"Bearer {banner['token']}", "User-Agent": USER_AGENT},
                 timeout=10,
             )
         except requests.ConnectionError:

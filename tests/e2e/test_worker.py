@@ -16,6 +16,7 @@ import requests
 from inlive_banner.envelope import make_publish_id
 from tests.e2e.processes import STREAM_ID, WIDGET_KEY, Demo
 from tests.polling import wait_until
+from tests.user_agent import USER_AGENT
 
 DRAIN_SECONDS = 60
 
@@ -37,6 +38,7 @@ class Publisher:
         self._url = f"{demo.channel_url}/publish/{STREAM_ID}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.headers["User-Agent"] = USER_AGENT
 
     def publish(self, count: int) -> None:
         for _ in range(count):

@@ -12,6 +12,7 @@ import requests
 from tests.e2e.faults.databases import Database
 from tests.e2e.processes import STREAM_ID, WIDGET_KEY
 from tests.polling import wait_until
+from tests.user_agent import USER_AGENT
 
 __all__ = ["Load", "drain", "head", "judge", "stored"]
 
@@ -60,6 +61,7 @@ class Load:
     def _publish(self, name: str, enough: threading.Event) -> None:
         with requests.Session() as session:
             session.headers["Authorization"] = f"Bearer {self._token}"
+            session.headers["User-Agent"] = USER_AGENT
             while not enough.wait(_PACE_SECONDS):
                 publish_id = f"{name}-{self._next[name]:08}"
                 answered = self._answered(session, publish_id)
