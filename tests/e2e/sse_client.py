@@ -45,7 +45,7 @@ class EventStream:
             self._socket.close()
             raise
         self._chunks = ChunkReader()
-        self._parser = EventParser()
+        self._parser = EventParser(filtered="actions=" in target)
         self._items: deque[Event | str] = deque()
         self.position = ""
         """The id of the last event that was read and had one, as a browser would keep it."""
@@ -109,6 +109,12 @@ class EventStream:
             if item is None:
                 raise StreamEndedError("The stream has ended.")
 
+    def wait_for_position(self, event_id: str, *, within: float = DEADLINE_SECONDS) -> None:
+        """Read on up to an id that comes without data; fails where an event comes before it."""
+        deadline = time.monotonic() + within
+        while (item := self._next(deadline)) != event_id:
+            demand(isinstance(item, str), f"{item!r} comes before {event_id}")
+
     def rest(self, *, within: float = DEADLINE_SECONDS) -> list[Event]:
         """All events up to the stream's end. Fails unless it ends whole: after an event, by its last chunk."""
         deadline = time.monotonic() + within
@@ -119,7 +125,7 @@ class EventStream:
         return events
 
     def _next(self, deadline: float) -> Event | str | None:
-        """The next event or comment; None at the end."""
+        """The next event, comment or id without data; None at the end."""
         while not self._items:
             if self._chunks.ended:
                 demand(not self._parser.pending, f"the stream ends within an event: {self._parser.pending!r}")
@@ -132,6 +138,8 @@ class EventStream:
         item = self._items.popleft()
         if isinstance(item, Event):
             self.position = item.id or self.position
+        elif item != COMMENT:
+            self.position = item
         return item
 
     def _read_refusal(self, body: bytes) -> dict[str, Any]:

@@ -30,7 +30,14 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "type": str,
     "widget_key": str,
 }
-_ADDITIONS: dict[str, type] = {"id": str, "publish_id": str, "received_at": int, "interaction": str}
+_ADDITIONS: dict[str, type] = {
+    "id": str,
+    "publish_id": str,
+    "received_at": int,
+    "interaction": str,
+    "label": str,
+    "visitor": str,
+}
 _NUMBERED = ("init", "broadcast")
 
 
@@ -89,9 +96,10 @@ class ChunkReader:
 
 
 class EventParser:
-    """Makes events of a stream's text."""
+    """Makes events of a stream's text. A filtered stream may leave numbers out, and tell of its place without data."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, filtered: bool = False) -> None:
+        self._filtered = filtered
         self._text = b""
         self._begun = False
         self._position = ""
@@ -103,7 +111,7 @@ class EventParser:
         return self._text
 
     def feed(self, text: bytes) -> Iterator[Event | str]:
-        """Take text; returns events and comments."""
+        """Take text; returns events, comments, and the ids that come without data."""
         demand(b"\r" not in text, f"an end of line that the channel doesn't use: {text!r}")
         *blocks, self._text = (self._text + text).split(b"\n\n")
         return (self._read_block(block.decode("utf-8")) for block in blocks)
@@ -122,6 +130,9 @@ class EventParser:
         if "retry" in fields:
             demand(fields["retry"].isdigit() and not self._begun, f"no good retry: {block!r}")
             self.retry_ms = int(fields["retry"])
+        if self._filtered and list(fields) == ["id"]:
+            self._move(fields["id"])
+            return fields["id"]
         demand("data" in fields, f"an event without data: {block!r}")
         return self._read_event(fields.get("id", ""), fields["data"])
 
@@ -135,9 +146,15 @@ class EventParser:
             demand(kind in _NUMBERED, f"a {kind} has an event id")
         if kind == "broadcast":
             demand(envelope.get("id") == event_id != "", f"{event_id!r} isn't the id in {data}")
-            demand(_seq(event_id) == _seq(self._position) + 1, f"{event_id} doesn't come after {self._position}")
+            self._move(event_id)
         self._position = event_id or self._position
         return Event(id=event_id, envelope=envelope, at=time.monotonic())
+
+    def _move(self, event_id: str) -> None:
+        demand(_EVENT_ID.fullmatch(event_id) is not None, f"not an event id: {event_id}")
+        steps = _seq(event_id) - _seq(self._position)
+        demand(steps == 1 or (self._filtered and steps > 1), f"{event_id} doesn't come after {self._position}")
+        self._position = event_id
 
 
 def strict_json(text: str) -> Any:
