@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from tests.polling import wait_until
 GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 SHELL_FOR_SQLITE = """#!/bin/sh
-exec {python} -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(sys.argv[2])' "$@"
+exec {python} -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])' "$@"
 """
 """Stands in for SQLite's own shell, where this machine has none."""
 
@@ -168,3 +170,26 @@ def test_site_database_put_back_is_brought_up_to_date_by_the_worker(demo: Demo, 
         assert rows(demo) == numbered(range(4))
         demo.manage("tail_inlive_clicks", "--once")
         assert rows(demo) == numbered(range(8))
+
+
+def test_backup_without_its_secrets_can_be_put_back_and_tells_no_visitor(demo: Demo, page_token: str):
+    with channel(demo) as process:
+        click(demo, page_token, 1)
+        ((secret,),) = _secrets(demo.folder / "channel.sqlite3")
+        follow(demo, "Back up the log")
+        process.kill()
+    backup = demo.folder / "backup" / "channel.sqlite3"
+    assert secret in backup.read_bytes()
+    follow(demo, "Back up the log", step=2)
+    assert secret not in b"".join(path.read_bytes() for path in backup.parent.iterdir())
+    follow(demo, "Put a backup of the log back", step=0)
+    with channel(demo, "--new-epoch"):
+        click(demo, page_token, 2)
+        ((new,),) = _secrets(demo.folder / "channel.sqlite3")
+        assert [envelope["publish_id"] for envelope in stored_broadcasts(demo.channel_url)] == numbered(range(1, 3))
+    assert new != secret
+
+
+def _secrets(log: Path) -> list[tuple[bytes]]:
+    with contextlib.closing(sqlite3.connect(log)) as db:
+        return db.execute("SELECT secret FROM daily_secret").fetchall()
