@@ -7,6 +7,7 @@ import time
 import pytest
 from django.test import override_settings
 
+from inlive_banner.asgi import channel_config
 from inlive_banner.conf import BannerSettings, settings
 from inlive_banner.exceptions import ConfigurationError, InvalidTokenError
 from tests.configured import ABSENT, configured
@@ -122,6 +123,14 @@ def test_signer_takes_the_tokens_age_from_the_settings():
 
     with configured(TOKEN_MAX_AGE=1e-9), pytest.raises(InvalidTokenError, match="expired"):
         settings.signer.read_publish_token(15, token)
+
+
+def test_channel_is_told_whom_to_believe_and_what_to_label():
+    with configured(TRUSTED_PROXIES=["10.0.0.0/8"], OWN_ADDRESSES=["192.0.2.7"], IMPOSSIBLE_RATE=7, HONOUR_DNT=False):
+        config = channel_config()
+
+    assert (config.trusted_proxies, config.own_addresses) == (("10.0.0.0/8",), ("192.0.2.7",))
+    assert (config.impossible_rate, config.honour_dnt) == (7, False)
 
 
 def test_login_url_is_djangos():

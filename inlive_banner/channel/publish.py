@@ -12,7 +12,7 @@ from inlive_banner.channel.frames import frame
 from inlive_banner.channel.logs.base import Draft
 from inlive_banner.channel.request import BodyTooLargeError, Request
 from inlive_banner.channel.response import RefusedError
-from inlive_banner.channel.senders import Sender
+from inlive_banner.channel.senders import NOBODY, Sender
 from inlive_banner.envelope import (
     Envelope,
     Interaction,
@@ -46,7 +46,7 @@ async def publish(stream: Stream, request: Request) -> dict[str, Any]:
         case "broadcast":
             if not right.user_id and fill_user_id(message, author_id):
                 published.message = msgspec.Raw(encode_json(message))
-            sender = Sender()
+            sender = NOBODY
             received_at = _now_ms()
             interaction = read_interaction(message)
             if interaction is not None:

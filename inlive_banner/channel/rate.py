@@ -13,6 +13,7 @@ class Rate:
     """Says of each action whether it is one too many of its kind within ten seconds. Memory is bounded."""
 
     def __init__(self, limit: int) -> None:
+        """`limit` is 1 at least."""
         self._limit = limit
         self._times: dict[str, list[float]] = {}
         self._older: dict[str, list[float]] = {}
@@ -27,7 +28,7 @@ class Rate:
             times = self._older.pop(key, None)
             if times is None:
                 self._times[key] = [now_seconds]
-                return self._limit < 1
+                return False
             self._times[key] = times
         times.append(now_seconds)
         # It holds the newest `limit` times, so the one that falls out is as many actions ago as are allowed.

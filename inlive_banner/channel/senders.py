@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inlive_banner.channel.logs.base import Log
     from inlive_banner.channel.request import Request
 
-__all__ = ["Sender", "Senders"]
+__all__ = ["NOBODY", "Sender", "Senders"]
 
 
 class Sender(NamedTuple):
@@ -27,6 +27,10 @@ class Sender(NamedTuple):
     """One of `envelope.LABELS`, or "" for a person who counts."""
     visitor: str = ""
     """A pseudonym for the day; "" where there is none."""
+
+
+NOBODY = Sender()
+"""What the envelope of anything but an interaction says."""
 
 
 class Senders:

@@ -135,7 +135,7 @@ class Subscriber:
 
     def keep_alive(self) -> None:
         """Send a sign of life; a filtered subscriber that has moved on is told where it stands. Called when idle."""
-        if self.seq == self.told_seq or not self.selection.actions or not self.reader:
+        if self.seq == self.told_seq or not self.selection.actions:
             self.deliver(_KEEP_ALIVE_MESSAGE, self.index, self.seq)
         else:
             position: Message = {"type": "http.response.body", "body": self._position(), "more_body": True}

@@ -204,12 +204,13 @@ def test_subscribe_with_too_many_filters_is_a_429_until_one_has_gone(tmp_path: P
             await channel.subscribe(actions="a0").started()
             await channel.subscribe().started()
             await channel.subscribe(actions="with-a-ticket", ticket=SIGNER.make_ticket(PUBLIC)).started()
-            readers[5].hang_up()
-            await readers[5].ended()
-            channel.subscriptions.remove(readers[5])
-            await channel.subscribe(actions="a1").started()
-            answer = await channel.request("GET", f"/subscribe/{PUBLIC}", query="actions=another")
-            assert answer.status == 429  # the one with the ticket has taken the place
+            for reader in readers[5:7]:
+                reader.hang_up()
+                await reader.ended()
+                channel.subscriptions.remove(reader)
+            await channel.subscribe(actions="another").started()
+            answer = await channel.request("GET", f"/subscribe/{PUBLIC}", query="actions=one-more")
+            assert answer.status == 429  # the one with a ticket has taken a place too
 
     run(main())
 
