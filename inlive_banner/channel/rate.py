@@ -15,8 +15,9 @@ class Rate:
     def __init__(self, limit: int) -> None:
         """`limit` is 1 at least."""
         self._limit = limit
-        self._times: dict[str, list[float]] = {}
-        self._older: dict[str, list[float]] = {}
+        # Of most ids there is one time only, which is then kept as it is: lists would have to be swept again and again.
+        self._times: dict[str, float | list[float]] = {}
+        self._older: dict[str, float | list[float]] = {}
         self._turn_at = 0.0
 
     def exceeds(self, key: str, now_seconds: float) -> bool:
@@ -27,9 +28,11 @@ class Rate:
                 self._turn(now_seconds)
             times = self._older.pop(key, None)
             if times is None:
-                self._times[key] = [now_seconds]
+                self._times[key] = now_seconds
                 return False
             self._times[key] = times
+        if isinstance(times, float):
+            times = self._times[key] = [times]
         times.append(now_seconds)
         # It holds the newest `limit` times, so the one that falls out is as many actions ago as are allowed.
         return len(times) > self._limit and now_seconds - times.pop(0) < WINDOW_SECONDS

@@ -40,12 +40,13 @@ class DailySecrets:
         with self._file.writing() as db:
             if db.execute(f"SELECT 1 FROM daily_secret WHERE {_IS_OLD}", (today, today)).fetchone():  # noqa: S608
                 self._left_over = True
+                before: int = db.execute("PRAGMA secure_delete").fetchone()[0]  # some systems' SQLite always does it
                 db.execute("PRAGMA secure_delete = ON")
                 try:
                     db.execute(f"DELETE FROM daily_secret WHERE {_IS_OLD}", (today, today))  # noqa: S608
                 finally:
                     # Not for the entries: it would add to what trimming writes.
-                    db.execute("PRAGMA secure_delete = OFF")
+                    db.execute(f"PRAGMA secure_delete = {before}")
             if self._left_over:
                 # Without waiting for readers, because publishes would wait as well.
                 db.execute("PRAGMA busy_timeout = 0")

@@ -75,6 +75,7 @@ def test_secrets_of_today_and_yesterday_are_kept_and_others_forgotten(path: Path
 
 def test_secret_that_is_forgotten_is_nowhere_on_disk(path: Path, file: SqliteFile):
     secrets = DailySecrets(file)
+    file._db.execute("PRAGMA secure_delete = OFF")  # which is the default of SQLite itself
     old, new = secrets.get_or_create(TODAY), secrets.get_or_create(TODAY + 2)
     assert old in on_disk(path)
 
@@ -82,6 +83,7 @@ def test_secret_that_is_forgotten_is_nowhere_on_disk(path: Path, file: SqliteFil
 
     assert old not in on_disk(path)
     assert new in on_disk(path)
+    assert file._db.execute("PRAGMA secure_delete").fetchone() == (0,)
 
 
 def test_secret_that_a_reader_holds_on_disk_is_gone_after_it(path: Path, file: SqliteFile):
