@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 
 import pytest
 
@@ -63,3 +65,14 @@ def test_crawlers_without_the_package_are_not_told_and_the_log_says_so_once(
 
     assert len(caplog.records) == 1
     assert "crawler-user-agents" in caplog.text
+
+
+def test_package_that_is_missing_keeps_nothing_from_starting(monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "crawleruseragents", None)
+        try:
+            assert importlib.reload(crawlers_module).is_crawler is None
+        finally:
+            patch.undo()
+            importlib.reload(crawlers_module)
+    assert crawlers_module.is_crawler is not None

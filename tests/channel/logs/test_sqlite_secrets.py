@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -172,5 +173,19 @@ def test_log_that_fails_at_a_secret_says_so_and_goes_on(path: Path, monkeypatch:
         await log.close()
         with pytest.raises(LogUnavailableError):
             await log.daily_secret(TODAY)
+
+    run(main())
+
+
+def test_log_goes_on_where_somebody_no_longer_waits_for_the_secret(path: Path):
+    async def main() -> None:
+        log = make_log(path)
+        await log.open([15], lambda *_: None)
+        asking = asyncio.ensure_future(log.daily_secret(TODAY))
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert await log.daily_secret(TODAY)
+        assert asking.cancelled()
+        await log.close()
 
     run(main())
