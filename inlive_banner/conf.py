@@ -66,7 +66,7 @@ class BannerSettings:
     IMPOSSIBLE_RATE: int = 30
     """Interactions of one visitor in ten seconds beyond which they are labelled and not counted; 0 for no bound."""
     HONOUR_DNT: bool = True
-    """True takes `DNT: 1` and `Sec-GPC: 1` for a no: nothing is told apart by visitor."""
+    """True takes `DNT: 1` and `Sec-GPC: 1` of a browser for a no: what its person does is not recorded."""
 
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)

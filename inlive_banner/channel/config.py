@@ -56,4 +56,4 @@ class ChannelConfig:
     impossible_rate: int = 30
     """Interactions of one author or visitor in ten seconds beyond which they are labelled `rate`; 0 for never."""
     honour_dnt: bool = True
-    """True gives no visitor to interactions of browsers that say `DNT: 1` or `Sec-GPC: 1`."""
+    """True records no interaction of a browser that says `DNT: 1` or `Sec-GPC: 1`."""

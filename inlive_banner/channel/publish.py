@@ -50,6 +50,9 @@ async def publish(stream: Stream, request: Request) -> dict[str, Any]:
             received_at = _now_ms()
             interaction = read_interaction(message)
             if interaction is not None:
+                if stream.hub.senders.declines(request):
+                    # Answered like any other, so that the page forgets it and doesn't try again.
+                    return {"received_at": received_at, "recorded": False}
                 sender = await stream.hub.senders.judge(
                     request, right, interaction, author_id=user_id, received_at=received_at
                 )

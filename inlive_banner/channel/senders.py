@@ -52,7 +52,7 @@ class Senders:
         client = request.client
         address = client_address(client.peer, client.forwarded_for, self._trusted, believe=right.service)
         visitor = ""
-        if address and not (client.opted_out and self._honour_dnt):
+        if address:
             day = day_of(received_at)
             # A click is worth more than its visitor: it goes without where the log can't give the day's secret.
             if self._visitors.is_ready(day) or await self._visitors.prepare(day):
@@ -73,6 +73,10 @@ class Senders:
         else:
             label = ""
         return Sender(label, visitor)
+
+    def declines(self, request: Request) -> bool:
+        """True where the person who sends it doesn't want to be followed, and that is honoured."""
+        return self._honour_dnt and request.client.opted_out
 
     def forget_past(self) -> None:
         """Let go of what belongs to a day that is over. Called now and then, publishes or not."""

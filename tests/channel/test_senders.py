@@ -167,12 +167,15 @@ def test_hub_lets_the_secret_go_without_any_publish(tmp_path: Path, clock: Any):
 
 @pytest.mark.parametrize("name", ["dnt", "sec-gpc"])
 @pytest.mark.parametrize("honour", [True, False])
-def test_visitor_of_who_opts_out_is_unknown_where_that_is_honoured(tmp_path: Path, name: str, honour: bool):
+def test_interaction_of_who_opts_out_isnt_recorded_where_that_is_honoured(tmp_path: Path, name: str, honour: bool):
     async def main() -> None:
         async with open_channel(tmp_path, honour_dnt=honour) as channel:
-            envelope = await sent(channel, headers=[(name, "1")])
-            assert ("visitor" in envelope) is not honour
-            assert envelope["interaction"] == "click"
+            answer = await channel.publish(CLICK, headers=[(name, "1")])
+            assert answer.status == 200
+            assert (answer.data.get("recorded") is False) is honour
+            other = await channel.publish("chat", headers=[(name, "1")])
+            assert "recorded" not in other.data
+            assert channel.stream_of(PUBLIC).bounds.head == (1 if honour else 2)
             assert "visitor" in await sent(channel, headers=[(name, "0")])
 
     run(main())

@@ -78,12 +78,12 @@ def test_ticket_that_is_not_valid_is_refused_and_not_overlooked(server, public, 
 
 
 def test_stream_ends_whole_when_its_ticket_does(server, closed):
-    ticket = ChannelSigner(token_max_age_seconds=1, ticket_seconds=2).make_ticket(closed)
+    ticket = ChannelSigner(token_max_age_seconds=1, ticket_seconds=4).make_ticket(closed)
     expires_at = float(ticket.split(":")[2])
     with server.subscribe(closed, query=f"?ticket={ticket}") as reader:
         reader.next("init")
-        reader.rest(within=5)
-        assert 0 <= time.time() - expires_at < 1
+        reader.rest(within=10)
+        assert -0.1 < time.time() - expires_at < 3  # two clocks: the loop's and the wall's
     with server.subscribe(closed, query=f"?ticket={ticket}") as reader:
         assert reader.status == 401
 

@@ -81,21 +81,30 @@ def test_visitor_is_for_the_worker_alone(server, public, signer):
         assert reader.next("request").message == [first, second]
 
 
-def test_visitor_is_whom_a_trusted_proxy_names_and_none_who_opts_out(server, public, signer):
+def test_visitor_is_whom_a_trusted_proxy_names(server, public, signer):
     for headers in (
         {"x_forwarded_for": "198.51.100.1"},
         {"x_forwarded_for": "6.6.6.6, 198.51.100.1"},
         {"x_forwarded_for": "198.51.100.2"},
         {"x_forwarded_for": "nonsense"},
-        {"dnt": "1"},
-        {"sec_gpc": "1"},
     ):
         with server.publisher(signer.make_page_token(public), public, **headers) as publisher:
             assert publisher.publish(click()).code == 200
-    visitors = [envelope.get("visitor") for envelope in envelopes(server, public, signer, 6)]
+    visitors = [envelope.get("visitor") for envelope in envelopes(server, public, signer, 4)]
     assert visitors[0] == visitors[1]
     assert visitors[0] != visitors[2]
-    assert visitors[3:] == [None, None, None]
+    assert visitors[3] is None
+
+
+def test_interaction_of_who_opts_out_is_answered_and_not_recorded(server, public, signer):
+    for headers in ({"dnt": "1"}, {"sec_gpc": "1"}, {}):
+        with server.publisher(signer.make_page_token(public), public, **headers) as publisher:
+            answer = publisher.publish(click(name=str(headers)))
+            assert answer.code == 200
+            assert answer.data.get("recorded", True) is not bool(headers)
+    (recorded,) = envelopes(server, public, signer, 1)
+    assert recorded["message"]["name"] == "{}"
+    assert recorded["id"].endswith("-1")
 
 
 def test_visitor_is_the_same_after_a_restart_and_after_a_kill(tmp_path, signer):
