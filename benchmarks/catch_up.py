@@ -1,10 +1,11 @@
 """Catch-up: clicks that wait in the channel's log, through SSE, into a database, by real processes.
 
-    python -m benchmarks.catch_up [--clicks 1000000]
+    python -m benchmarks.catch_up [--clicks 1000000] [--views 5]
 
 Fills a log, starts `manage.py inlive_channel` on it, and times `manage.py tail_inlive_clicks --once` as a whole
-process, start-up included; into a new SQLite file, then into a PostgreSQL that is started for it. Prints rows/s, the
-worker's processor time and its largest memory, after a quarter of the clicks and after all: flat memory is equal.
+process, start-up included; into a new SQLite file, then into a PostgreSQL that is started for it. Each visitor does
+five things with one banner, and of `--views` events one is a view instead of a click. Prints events/s, the worker's
+processor time and its largest memory, after a quarter of the events and after all: flat memory is equal.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ STREAM_ID = 15
 _ROOT = Path(__file__).resolve().parent.parent
 _BODY = (
     b'{"stream_id":"15","author_id":"3b1c0f6e-7a90-4c3f-8b6e-%012d","to_user_id":"","message":{"name":"banner-%d",'
-    b'"type":"banner","action":"click","user_id":"3b1c0f6e-7a90-4c3f-8b6e-%012d","time":%d,"page":"/news/"},'
+    b'"type":"banner","action":"%b","user_id":"3b1c0f6e-7a90-4c3f-8b6e-%012d","time":%d,"page":"/news/"},'
     b'"timestamp":0,"type":"broadcast","widget_key":"demo-widget-key","publish_id":"%b","received_at":%d,'
-    b'"interaction":"click"}'
+    b'"interaction":"%b","visitor":"visitor%015d"}'
 )
 
 
@@ -38,12 +39,16 @@ def main() -> None:
     """Measure and print, a line per database and size."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--clicks", type=int, default=1_000_000, help="clicks that wait (default: %(default)s)")
-    clicks: int = options.parse_args().clicks
+    options.add_argument(
+        "--views", type=int, default=5, help="one view among so many events; 0 for none (default: %(default)s)"
+    )
+    arguments = options.parse_args()
+    clicks: int = arguments.clicks
     with tempfile.TemporaryDirectory(prefix="inlive-bench-") as name:
         folder = Path(name)
         for count in (clicks // 4, clicks):
             log = folder / f"channel-{count}.sqlite3"
-            fill(log, count)
+            _fill(log, count, arguments.views)
             with _channel(log) as environment:
                 sqlite = f"sqlite:///{folder / f'site-{count}.sqlite3'}"
                 _measure("sqlite", count, {**environment, "DATABASE_URL": sqlite})
@@ -51,20 +56,21 @@ def main() -> None:
                     _measure("postgresql", count, {**environment, "DATABASE_URL": postgres})
 
 
-def fill(log: Path, count: int) -> None:
-    """Make a log with so many clicks, received in the last milliseconds, one in each."""
+def _fill(log: Path, count: int, views: int) -> None:
     file = SqliteFile(log, max_bytes=1 << 40)
     file.open([STREAM_ID])
     start_ms = int(time.time() * 1000) - count
     for first in range(0, count, 2000):
-        file.append([draft(number, start_ms + number) for number in range(first, min(first + 2000, count))])
+        numbers = range(first, min(first + 2000, count))
+        file.append([_draft(number, start_ms + number, views) for number in numbers])
     file.close()
 
 
-def draft(number: int, received_at: int) -> Draft:
-    """A click with this number in its publish id; `received_at` in Unix milliseconds."""
+def _draft(number: int, received_at: int, views: int) -> Draft:
     publish_id = f"{received_at:011x}{number:016x}"
-    body = _BODY % (number, number % 5, number, received_at, publish_id.encode(), received_at)
+    action = b"view" if views and number % views == 0 else b"click"
+    banner, visitor = number % 7, number // 35 * 7 + number % 7
+    body = _BODY % (number, banner, action, number, received_at, publish_id.encode(), received_at, action, visitor)
     return Draft(STREAM_ID, publish_id, received_at, body)
 
 
@@ -124,7 +130,7 @@ def _measure(name: str, count: int, environment: Mapping[str, str]) -> None:
         sys.exit(f"The worker ended with status {os.waitstatus_to_exitcode(status)}.")
     rate, processor = count / seconds, usage.ru_utime + usage.ru_stime
     print(
-        f"{name:>10}  {count:>9,} clicks  {seconds:6.1f} s  {rate:>8,.0f} rows/s"
+        f"{name:>10}  {count:>9,} events  {seconds:6.1f} s  {rate:>8,.0f} events/s"
         f"  {processor:6.1f} s of processor  {usage.ru_maxrss // 1024} MiB"
     )
 

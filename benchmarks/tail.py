@@ -26,20 +26,26 @@ _ENVELOPE = (
     b'{"stream_id":"15","author_id":"3b1c0f6e-7a90-4c3f-8b6e-%012d","to_user_id":"","message":{"name":"banner-%d",'
     b'"type":"banner","action":"click","user_id":"3b1c0f6e-7a90-4c3f-8b6e-%012d","time":%d,"page":"/news/"},'
     b'"timestamp":0,"type":"broadcast","widget_key":"demo-widget-key","id":"%s-%d","publish_id":"publish-%014d",'
-    b'"received_at":%d,"interaction":"click"}'
+    b'"received_at":%d,"interaction":"click","visitor":"visitor%015d"}'
 )
 
 
 def encoded_clicks(count: int) -> list[bytes]:
-    """A connection's bytes in pieces of 64 KiB: `count` clicks on five banners, a thousand a second."""
+    """A connection's bytes in pieces of 64 KiB: `count` clicks on seven banners, a thousand a second.
+
+    Each visitor clicks one banner five times.
+    """
     start_ms = 1_790_000_000_000
     stream = b"".join(
-        b"id: %s-%d\ndata: " % (EPOCH.encode(), number)
-        + _ENVELOPE % (number, number % 5, number, start_ms + number, EPOCH.encode(), number, number, start_ms + number)
-        + b"\n\n"
+        b"id: %s-%d\ndata: " % (EPOCH.encode(), number) + _envelope(number, start_ms + number) + b"\n\n"
         for number in range(1, count + 1)
     )
     return [stream[start : start + 65536] for start in range(0, len(stream), 65536)]
+
+
+def _envelope(number: int, time_ms: int) -> bytes:
+    banner, visitor = number % 7, number // 35 * 7 + number % 7
+    return _ENVELOPE % (number, banner, number, time_ms, EPOCH.encode(), number, number, time_ms, visitor)
 
 
 def main() -> None:

@@ -10,25 +10,39 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import OuterRef, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, JSONObject
 from django.utils.translation import gettext_lazy as _
 
-from inlive_banner.envelope import CLICK, FROM_OLDEST
+from inlive_banner.envelope import CLICK, FROM_OLDEST, VIEW
 
-__all__ = ["Gap", "Interaction", "Position", "Rollup", "Snapshot"]
+__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Position", "Rollup", "Snapshot", "Totals"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """A stream's counts."""
+
+    clicks: int = 0
+    viewed: int = 0
+    """Clicks among them that were the first on a banner whose view was counted."""
+    views: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What one statement saw of a stream: position and counts that belong together."""
 
-    last_event_id: str
+    last_event_id: str = FROM_OLDEST
     """The event id up to which everything is recorded; "0" where nothing is yet."""
-    clicks: int
-    """Recorded clicks up to that position."""
-    newest_id: int
+    newest_id: int = 0
     """The primary key of the newest row up to that position; 0 where there is none."""
+    people: Totals = Totals()
+    """What people did, up to that position."""
+    everything: Totals = Totals()
+    """The same and what is labelled."""
+    visitors: int = 0
+    """Visitors who clicked, people only: each counts once a banner and UTC day."""
 
 
 class Interaction(models.Model):
@@ -46,6 +60,13 @@ class Interaction(models.Model):
     author_id = models.CharField(_("author"), max_length=128)
     """As the channel knows it."""
     page = models.CharField(_("page"), max_length=1000, blank=True)
+    # db_default: a worker that was started before a migration may go on until it is restarted.
+    label = models.CharField(_("label"), max_length=32, blank=True, default="", db_default="")
+    """Why it isn't counted with what people do (`envelope.LABELS`, or what a newer channel knows); "" where it is."""
+    visitor = models.CharField(_("visitor"), max_length=32, blank=True, default="", db_default="")
+    """A pseudonym that holds for one UTC day; "" where the channel gave none."""
+    viewed = models.BooleanField(_("viewed"), default=False, db_default=False)
+    """True for the first click on a banner whose view was counted before."""
     visitor_time = models.DateTimeField(_("visitor's time"), null=True)
     """The visitor's own clock, for display only; null where it can't be a date."""
     received_at = models.DateTimeField(_("received"))
@@ -60,6 +81,8 @@ class Interaction(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["stream_id", "-id"], name="inlive_interaction_newest"),
+            # The logs page leaves the labelled out: however many they are, it must not read past them.
+            models.Index(fields=["stream_id", "-id"], condition=Q(label=""), name="inlive_interaction_people"),
         ]
 
     def __str__(self) -> str:
@@ -77,31 +100,87 @@ class Rollup(models.Model):
     action = models.CharField(_("action"), max_length=64)
     quarter = models.DateTimeField(_("quarter hour"))
     """Its beginning, UTC."""
+    label = models.CharField(_("label"), max_length=32, blank=True, default="", db_default="")
+    """As `Interaction.label`; "" counts people."""
     count = models.PositiveBigIntegerField(_("count"))
+    viewed = models.PositiveBigIntegerField(_("viewed"), default=0, db_default=0)
+    """How many of them were first clicks after a view."""
 
     class Meta:
         verbose_name = _("count")
         verbose_name_plural = _("counts")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # The order serves the sums: a stream's total of one action, then one period of it.
-            models.UniqueConstraint(fields=["stream_id", "action", "quarter", "name"], name="inlive_rollup_once"),
+            models.UniqueConstraint(
+                fields=["stream_id", "action", "quarter", "name", "label"], name="inlive_rollup_labelled_once"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.count} {self.action} on {self.name!r} from {self.quarter:%Y-%m-%d %H:%M}"
 
 
+class DayVisitor(models.Model):
+    """A visitor who did something with a banner on a day. Only there to count each once: kept for three days more."""
+
+    stream_id = models.PositiveBigIntegerField(_("stream"))
+    day = models.DateField(_("day"))
+    """UTC."""
+    visitor = models.CharField(_("visitor"), max_length=32)
+    """As `Interaction.visitor`; never ""."""
+    action = models.CharField(_("action"), max_length=64)
+    name = models.CharField(_("banner"), max_length=200)
+
+    class Meta:
+        verbose_name = _("day's visitor")
+        verbose_name_plural = _("days' visitors")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # Begins with what the old ones are found by.
+            models.UniqueConstraint(
+                fields=["stream_id", "day", "visitor", "action", "name"], name="inlive_dayvisitor_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.visitor} with {self.name!r} on {self.day}"
+
+
+class DayUnique(models.Model):
+    """How many different visitors did one thing with a banner on a day; people only."""
+
+    stream_id = models.PositiveBigIntegerField(_("stream"))
+    name = models.CharField(_("banner"), max_length=200)
+    action = models.CharField(_("action"), max_length=64)
+    day = models.DateField(_("day"))
+    """UTC."""
+    count = models.PositiveBigIntegerField(_("visitors"))
+
+    class Meta:
+        verbose_name = _("day's count of visitors")
+        verbose_name_plural = _("days' counts of visitors")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # The order serves the sums, as in Rollup.
+            models.UniqueConstraint(fields=["stream_id", "action", "day", "name"], name="inlive_dayunique_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} visitors: {self.action} on {self.name!r} on {self.day}"
+
+
 class PositionQuerySet(models.QuerySet["Position"]):
     """Questions about what is recorded."""
 
     def snapshot(self, stream_id: int) -> Snapshot:
-        """Read a stream's position, click total and newest row in one statement.
+        """Read a stream's position, totals and newest row in one statement.
 
-        One statement sees one state of the database at every isolation level, so the three belong together
-        whatever a worker commits meanwhile. Rows with a primary key up to `newest_id` are those of the snapshot.
+        One statement sees one state of the database at every isolation level, so they belong together whatever a
+        worker commits meanwhile. Rows with a primary key up to `newest_id` are those of the snapshot.
         """
-        clicks = (
-            Rollup.objects.filter(stream_id=OuterRef("stream_id"), action=CLICK)
+        # As one JSON object, because a subquery gives one value and each further one would read all counts again.
+        of_stream = Rollup.objects.filter(stream_id=OuterRef("stream_id"), action__in=(CLICK, VIEW)).order_by()
+        totals = of_stream.values("stream_id").annotate(totals=JSONObject(**_SUMS)).values("totals")
+        visitors = (
+            DayUnique.objects.filter(stream_id=OuterRef("stream_id"), action=CLICK)
             .order_by()
             .values("stream_id")
             .annotate(total=Sum("count"))
@@ -113,13 +192,34 @@ class PositionQuerySet(models.QuerySet["Position"]):
             self.filter(stream_id=stream_id)
             .values_list(
                 "last_event_id",
-                Coalesce(Subquery(clicks), 0, output_field=models.BigIntegerField()),
+                Subquery(totals),
+                Coalesce(Subquery(visitors), 0, output_field=models.BigIntegerField()),
                 Coalesce(Subquery(newest), 0, output_field=models.BigIntegerField()),
             )
             .first()
         )
-        last_event_id, total, newest_id = row or (FROM_OLDEST, 0, 0)
-        return Snapshot(last_event_id=last_event_id, clicks=total, newest_id=newest_id)
+        if row is None:
+            return Snapshot()
+        sums = {key: int(value or 0) for key, value in (row[1] or {}).items()}
+        return Snapshot(
+            last_event_id=row[0],
+            newest_id=row[3],
+            people=Totals(**{key: sums.get(f"people_{key}", 0) for key in ("clicks", "viewed", "views")}),
+            everything=Totals(**{key: sums.get(key, 0) for key in ("clicks", "viewed", "views")}),
+            visitors=row[2],
+        )
+
+
+_CLICKS, _VIEWS, _PEOPLE = Q(action=CLICK), Q(action=VIEW), Q(label="")
+
+_SUMS = {
+    "clicks": Sum("count", filter=_CLICKS),
+    "viewed": Sum("viewed", filter=_CLICKS),
+    "views": Sum("count", filter=_VIEWS),
+    "people_clicks": Sum("count", filter=_CLICKS & _PEOPLE),
+    "people_viewed": Sum("viewed", filter=_CLICKS & _PEOPLE),
+    "people_views": Sum("count", filter=_VIEWS & _PEOPLE),
+}
 
 
 class Position(models.Model):
@@ -128,6 +228,12 @@ class Position(models.Model):
     stream_id = models.PositiveBigIntegerField(_("stream"), primary_key=True)
     last_event_id = models.CharField(_("last event id"), max_length=64, default=FROM_OLDEST)
     """The last event that the worker is done with."""
+    epochs = models.JSONField(_("epochs"), default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    """The highest number recorded of each epoch, as `[epoch, number]`, the newest last, the last 50 of them. Views
+    have no row, so this tells which ones are counted where a log of an earlier epoch comes again."""
+    replay_end = models.CharField(_("replay end"), max_length=64, blank=True, default="", db_default="")
+    """The newest event of the log when it took another one's place. What it has beyond that is new, also under numbers
+    that were recorded before. "" where that doesn't matter any more."""
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     lost_events = models.PositiveBigIntegerField(_("lost events"), default=0)
     """Events whose numbers the log no longer had when the worker came to them."""

@@ -1,18 +1,21 @@
-"""Many rows into the table, the fastest way that the database offers through Django's connection.
+"""Many rows into a table, the fastest way that the database offers through Django's connection.
 
 `bulk_create` makes a model instance and compiles an expression for every value, which takes longer than the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model
 
-from inlive_banner.models import Interaction
+from inlive_banner.models import DayVisitor, Interaction
 from inlive_banner.tail.records import Row
 
-__all__ = ["insert_rows"]
+__all__ = ["add_counts", "insert_rows", "insert_visitors"]
 
 
 def insert_rows(connection: BaseDatabaseWrapper, stream_id: int, rows: Sequence[Row]) -> None:
@@ -23,9 +26,8 @@ def insert_rows(connection: BaseDatabaseWrapper, stream_id: int, rows: Sequence[
     """
     if not rows:
         return
-    quote, adapt = connection.ops.quote_name, connection.ops.adapt_datetimefield_value
-    table = quote(Interaction._meta.db_table)  # noqa: SLF001  (Django's documented Meta API)
-    columns = ", ".join(map(quote, ("stream_id", *Row._fields)))
+    adapt = connection.ops.adapt_datetimefield_value
+    table, columns = _names(connection, Interaction, ("stream_id", *Row._fields))
     values = [(stream_id, *row[:-2], adapt(row.visitor_time), adapt(row.received_at)) for row in rows]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and hasattr(cursor, "copy"):
@@ -36,3 +38,56 @@ def insert_rows(connection: BaseDatabaseWrapper, stream_id: int, rows: Sequence[
         else:
             places = ", ".join(["%s"] * len(values[0]))
             cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", values)  # noqa: S608  (our names)
+
+
+def insert_visitors(
+    connection: BaseDatabaseWrapper, stream_id: int, visitors: list[str], *, day: date, action: str, name: str
+) -> int:
+    """Insert those of the visitors who aren't there yet for this day, action and banner. Doesn't commit.
+
+    Returns how many these were. Raises Django's database errors.
+    """
+    key = (stream_id, connection.ops.adapt_datefield_value(day), action, name)
+    table, columns = _names(connection, DayVisitor, ("stream_id", "day", "action", "name", "visitor"))
+    # The conflict is named: only a visitor who is there is passed over, and whatever else breaks a rule is told. To ask
+    # first would leave it to PostgreSQL's planner, which without statistics reads the whole day for each batch.
+    insert, unless_there = f"INSERT INTO {table} ({columns})", f"ON CONFLICT ({columns}) DO NOTHING"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"{insert} SELECT %s, %s::date, %s, %s, unnest(%s::text[]) {unless_there}", [*key, visitors])
+        else:
+            values = [(*key, visitor) for visitor in visitors]
+            cursor.executemany(f"{insert} VALUES (%s, %s, %s, %s, %s) {unless_there}", values)
+        inserted: int = cursor.rowcount
+    return inserted
+
+
+def add_counts(
+    connection: BaseDatabaseWrapper, model: type[Model], counts: Sequence[Mapping[str, Any]], *, added: Sequence[str]
+) -> None:
+    """Add to the rows' columns that `added` names, and insert the rows that aren't there yet. Doesn't commit.
+
+    Each of the counts has all columns of its row, the same in each; those besides `added` are what the model's unique
+    constraint names. Raises Django's database errors.
+    """
+    if not counts:
+        return
+    quote, names = connection.ops.quote_name, list(counts[0])
+    table, columns = _names(connection, model, names)
+    key = ", ".join(quote(name) for name in names if name not in added)
+    sums = ", ".join(f"{quote(name)} = {table}.{quote(name)} + excluded.{quote(name)}" for name in added)
+    places = ", ".join(["%s"] * len(names))
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT ({key}) DO UPDATE SET {sums}"  # noqa: S608
+    fields = [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]  # noqa: SLF001
+    values = [
+        [field.get_db_prep_value(value, connection) for field, value in zip(fields, row.values(), strict=True)]
+        for row in counts
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
+
+
+def _names(connection: BaseDatabaseWrapper, model: type[Model], columns: Sequence[str]) -> tuple[str, str]:
+    """The table's and the columns' names, as SQL."""
+    quote = connection.ops.quote_name
+    return quote(model._meta.db_table), ", ".join(map(quote, columns))  # noqa: SLF001  (Django's documented Meta API)

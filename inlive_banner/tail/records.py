@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from django.db import models
 
-from inlive_banner.envelope import Envelope, EventId, decode_envelope, parse_event_id, read_interaction
+from inlive_banner.envelope import VIEW, Envelope, EventId, decode_envelope, parse_event_id, read_interaction
 from inlive_banner.exceptions import InvalidEnvelopeError
 from inlive_banner.models import Interaction
 from inlive_banner.tail.events import Event
@@ -45,7 +45,8 @@ def _max_length(field: str) -> int:
     return length or 0  # a CharField of ours always has one
 
 
-_MAX_LENGTH = {name: _max_length(name) for name in ("name", "action", "user_id", "author_id", "page", "publish_id")}
+_TEXTS = ("name", "action", "user_id", "author_id", "page", "publish_id", "label", "visitor")
+_MAX_LENGTH = {name: _max_length(name) for name in _TEXTS}
 """Characters that each text column takes."""
 
 
@@ -59,6 +60,9 @@ class Row(NamedTuple):
     user_id: str
     author_id: str
     page: str
+    label: str
+    visitor: str
+    viewed: bool
     visitor_time: datetime | None
     received_at: datetime
 
@@ -69,11 +73,16 @@ class Record(NamedTuple):
     event_id: EventId | None
     """Its place in the log; None where the server gives none."""
     row: Row | None = None
-    """What is stored of it; None where it isn't an interaction."""
+    """What is stored of it, or of a view counted; None where it isn't an interaction."""
     malformed: bool = False
     """True where it looks like a banner's message and can't be read as one."""
     derived: bool = False
     """True where the row's publish id was derived from the message, since neither server nor publisher gave an id."""
+
+    @property
+    def is_view(self) -> bool:
+        """True for a banner that was seen: it is counted, and kept as no row."""
+        return self.row is not None and self.row.action == VIEW
 
 
 class Init(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +172,10 @@ def make_row(envelope: Envelope, message: Any, *, now: datetime) -> Row | None:
         user_id=storable_text(interaction.user_id, _MAX_LENGTH["user_id"]),
         author_id=storable_text(envelope.author_id, _MAX_LENGTH["author_id"]),
         page=storable_text(interaction.page, _MAX_LENGTH["page"]),
+        # Also one that this version doesn't know: a newer channel may have more reasons.
+        label=storable_text(envelope.label, _MAX_LENGTH["label"]),
+        visitor=storable_text(envelope.visitor, _MAX_LENGTH["visitor"]),
+        viewed=interaction.viewed,
         visitor_time=storable_time(interaction.time),
         received_at=received_at or now,
     )

@@ -16,7 +16,7 @@ from inlive_banner.tail.sink import Report
 
 __all__ = ["Output", "Reporter", "lag_seconds"]
 
-_COUNTS = ("inserted", "duplicates", "passed_over", "malformed", "lost")
+_COUNTS = ("inserted", "views", "duplicates", "passed_over", "malformed", "lost")
 
 
 class Output(Protocol):
@@ -57,13 +57,14 @@ class Reporter:
         if self._as_json:
             return
         sentence = _(
-            "stream {stream}: {inserted} recorded, {duplicates} stored before, {passed_over} passed over, "
-            "{malformed} malformed, {lost} lost; position {position}"
+            "stream {stream}: {inserted} recorded, {views} views counted, {duplicates} stored before, "
+            "{passed_over} passed over, {malformed} malformed, {lost} lost; position {position}"
         )
         if self._dry_run:
             sentence = _(
-                "stream {stream}: would record {inserted}, {duplicates} stored before, {passed_over} passed over, "
-                "{malformed} malformed, {lost} lost; position would be {position}; nothing was written"
+                "stream {stream}: would record {inserted}, would count {views} views, {duplicates} stored before, "
+                "{passed_over} passed over, {malformed} malformed, {lost} lost; position would be {position}; "
+                "nothing was written"
             )
         with self._lock:
             for stream_id in stream_ids:

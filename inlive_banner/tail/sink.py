@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
@@ -19,8 +18,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
-from inlive_banner.models import Gap, Interaction, Position, Rollup
-from inlive_banner.tail.coverage import Hole, after_position, lost_between
+from inlive_banner.models import Gap, Interaction, Position
+from inlive_banner.tail.counting import count_interactions, count_visitors, prune_visitors
+from inlive_banner.tail.coverage import Coverage, Hole, lost_between, replay_end
 from inlive_banner.tail.inserting import insert_rows
 from inlive_banner.tail.records import Record, Row
 
@@ -29,18 +29,23 @@ __all__ = ["Report", "Sink"]
 _IDS_PER_QUERY = 500
 """SQLite before 3.32 takes 999 variables in a statement."""
 
+_VISITORS_KEPT = timedelta(days=3)
+"""Behind the newest day: a log is in the order of its clock, give or take a clock that was set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one committed batch came to. Every record of it is counted in exactly one of the first four."""
+    """What one committed batch came to. Every record of it is counted in exactly one of the first five."""
 
     stream_id: int
     inserted: int
     """New rows."""
+    views: int
+    """New views, which are counted and have no row."""
     duplicates: int
-    """Records that were stored already, or that the position already covered."""
+    """Records that were stored or counted already, or that the position already covered."""
     passed_over: int
-    """Events of the log that aren't interactions."""
+    """Events of the log that aren't interactions, and views of a server whose events have no ids."""
     malformed: int
     """Events that look like a banner's and can't be read as one."""
     lost: int
@@ -61,6 +66,8 @@ class Sink:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         """Who writes, as the position's row names it."""
         self._connected_since: datetime | None = None
+        self._pruned_before = date.min
+        """No visitors are left of the days before this one."""
 
     def position(self) -> str:
         """The last event id that is recorded, "0" where nothing is yet. Makes the stream's row where there is none.
@@ -79,12 +86,13 @@ class Sink:
         with transaction.atomic(using=self._using, durable=True):
             return self._record(records)
 
-    def resume(self, asked: str, position: EventId) -> Report | None:
+    def resume(self, asked: str, position: EventId, *, head: str = "") -> Report | None:
         """Move on to where the channel can go on, which isn't what was asked for, and record the gap. Commits.
 
         `asked` is the position that the channel couldn't honour, `position` the one that it named instead (wire
-        protocol, part 2, rule 2); it may lie before `asked`, where the log was put back from a backup. Returns None
-        where another worker has moved the position meanwhile. Raises Django's database errors.
+        protocol, part 2, rule 2); it may lie before `asked`, where the log was put back from a backup. `head` is the
+        newest event that the channel had then; "" where it doesn't say. Returns None where another worker has moved
+        the position meanwhile. Raises Django's database errors.
         """
         lost = lost_between(asked, position)
         with transaction.atomic(using=self._using, durable=True):
@@ -92,7 +100,10 @@ class Sink:
                 self._mine()
                 .filter(last_event_id=asked)
                 .update(
-                    last_event_id=str(position), updated_at=timezone.now(), lost_events=F("lost_events") + (lost or 0)
+                    last_event_id=str(position),
+                    replay_end=replay_end(asked, position, head),
+                    updated_at=timezone.now(),
+                    lost_events=F("lost_events") + (lost or 0),
                 )
             )
             if not moved:
@@ -133,11 +144,14 @@ class Sink:
         # (SELECT FOR UPDATE does nothing on SQLite, and a transaction there that reads first and writes later fails
         # at once with "database is locked", whatever its timeout.)
         mine.update(updated_at=timezone.now())
-        before = parse_event_id(mine.values_list("last_event_id", flat=True).get())
-        fresh, after, holes = after_position(records, before)
-        rows = self._insert_new(_rows_by_id(fresh))
-        self._count(rows)
-        report = self._report(records, fresh, len(rows), holes, after)
+        coverage = self._coverage()
+        fresh, holes = coverage.take(records)
+        rows, views = _rows_by_id(fresh), _views_by_id(fresh)
+        new = [*self._insert_new(rows), *views.values()]
+        count_interactions(self._using, self.stream_id, new)
+        count_visitors(self._using, self.stream_id, new)
+        report = self._report(records, fresh, holes, coverage, inserted=len(rows), views=len(views))
+        self._prune(report.received_at)
         for hole in holes:
             self._note_gap(str(hole.after), hole.resumed_after, hole.lost)
         now = timezone.now()
@@ -146,6 +160,8 @@ class Sink:
             timely = {"received_at": report.received_at, "lag": max(now - report.received_at, timedelta())}
         mine.update(
             last_event_id=report.position,
+            epochs=coverage.epochs,
+            replay_end=str(coverage.replay_end or ""),
             updated_at=now,
             lost_events=F("lost_events") + report.lost,
             malformed_events=F("malformed_events") + report.malformed,
@@ -154,12 +170,26 @@ class Sink:
         )
         return report
 
-    def _preview(self, records: Sequence[Record], position: str) -> Report:
-        """What `_record` would come to at this position. Only reads."""
-        fresh, after, holes = after_position(records, parse_event_id(position))
-        rows = _rows_by_id(fresh)
+    def _preview(self, records: Sequence[Record], coverage: Coverage) -> Report:
+        """What `_record` would come to, from here on. Only reads."""
+        fresh, holes = coverage.take(records)
+        rows, views = _rows_by_id(fresh), _views_by_id(fresh)
         self._leave_out_stored(rows)
-        return self._report(records, fresh, len(rows), holes, after)
+        return self._report(records, fresh, holes, coverage, inserted=len(rows), views=len(views))
+
+    def _coverage(self) -> Coverage:
+        fields = ("last_event_id", "epochs", "replay_end")
+        found = self._mine().values_list(*fields).first() or (FROM_OLDEST, (), "")
+        return Coverage(parse_event_id(found[0]), found[1], parse_event_id(found[2]))
+
+    def _prune(self, newest: datetime | None) -> None:
+        if newest is None:
+            return
+        # By the log's clock, not ours: a worker that catches up on last week counts that week's days. But not by a
+        # clock that has run ahead: it would take today's visitors away.
+        before = min(newest.astimezone(UTC), timezone.now().astimezone(UTC)).date() - _VISITORS_KEPT
+        if before > self._pruned_before and not prune_visitors(self._using, self.stream_id, before=before):
+            self._pruned_before = before
 
     def _note_gap(self, after: str, resumed_after: EventId, lost: int | None) -> None:
         Gap.objects.using(self._using).create(
@@ -174,6 +204,7 @@ class Sink:
         return Report(
             stream_id=self.stream_id,
             inserted=0,
+            views=0,
             duplicates=0,
             passed_over=0,
             malformed=0,
@@ -186,20 +217,23 @@ class Sink:
         self,
         records: Sequence[Record],
         fresh: Sequence[Record],
-        inserted: int,
         holes: Sequence[Hole],
-        after: EventId | None,
+        coverage: Coverage,
+        *,
+        inserted: int,
+        views: int,
     ) -> Report:
         malformed = sum(record.malformed for record in fresh)
-        times = [record.row.received_at for record in fresh if record.row is not None]
+        times = [record.row.received_at for record in fresh if record.row is not None and _is_recorded(record)]
         return Report(
             stream_id=self.stream_id,
             inserted=inserted,
-            duplicates=len(records) - len(fresh) + len(times) - inserted,
+            views=views,
+            duplicates=len(records) - len(fresh) + len(times) - inserted - views,
             passed_over=len(fresh) - len(times) - malformed,
             malformed=malformed,
             lost=sum(hole.lost for hole in holes),
-            position=str(after or FROM_OLDEST),
+            position=str(coverage.position or FROM_OLDEST),
             received_at=times[-1] if times else None,
         )
 
@@ -222,31 +256,28 @@ class Sink:
             for publish_id in stored.filter(publish_id__in=publish_ids).values_list("publish_id", flat=True):
                 del rows[publish_id]
 
-    def _count(self, rows: Iterable[Row]) -> None:
-        counts = Counter((row.action, _quarter(row.received_at), row.name) for row in rows)
-        rollups = Rollup.objects.using(self._using)
-        # Update, then insert what wasn't there: nobody comes in between, for the position is locked.
-        missing = [
-            Rollup(stream_id=self.stream_id, action=action, quarter=quarter, name=name, count=count)
-            for (action, quarter, name), count in counts.items()
-            if not rollups.filter(stream_id=self.stream_id, action=action, quarter=quarter, name=name).update(
-                count=F("count") + count
-            )
-        ]
-        rollups.bulk_create(missing)
+
+def _is_recorded(record: Record) -> bool:
+    # A view has no row to be known again by, so where events have no ids a history would count it each time it is read.
+    return not (record.is_view and record.event_id is None)
 
 
 def _rows_by_id(records: Iterable[Record]) -> dict[str, Row]:
-    """The rows by publish id: of several with one id the first."""
+    """The rows to store by publish id: of several with one id the first."""
     rows: dict[str, Row] = {}
     for record in records:
-        if record.row is not None:
+        if record.row is not None and not record.is_view:
             rows.setdefault(record.row.publish_id, record.row)
     return rows
 
 
-def _quarter(time: datetime) -> datetime:
-    return time.replace(minute=time.minute - time.minute % 15, second=0, microsecond=0)
+def _views_by_id(records: Iterable[Record]) -> dict[str, Row]:
+    """The views to count by publish id: of several with one id the first."""
+    views: dict[str, Row] = {}
+    for record in records:
+        if record.row is not None and record.is_view and _is_recorded(record):
+            views.setdefault(record.row.publish_id, record.row)
+    return views
 
 
 def _batched(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -237,7 +237,8 @@ class Worker:
             subscription.expect_history()
             self._source.request_history(progress.init.token)
         elif not progress.init.recovered and (resumed := progress.init.position) is not None:
-            report = self._with_database(lambda: self._sink.resume(asked, resumed))
+            head = progress.init.head
+            report = self._with_database(lambda: self._sink.resume(asked, resumed, head=head))
             if report is not None:
                 self._notices.gap(asked, report)
                 self._on_report(report)

@@ -36,7 +36,8 @@ def test_command_once_prints_one_line_of_what_it_did(channel: FakeChannel, capsy
     run(channel, "--once")
 
     assert capsys.readouterr().out == (
-        f"stream 15: 3 recorded, 0 stored before, 0 passed over, 0 malformed, 0 lost; position {EPOCH}-3\n"
+        "stream 15: 3 recorded, 0 views counted, 0 stored before, 0 passed over, 0 malformed, 0 lost; "
+        f"position {EPOCH}-3\n"
     )
 
 

@@ -79,6 +79,9 @@ def make_record(seq: int = 1, *, epoch: str = EPOCH, **overrides: Any) -> Record
         user_id="visitor",
         author_id="author",
         page="/",
+        label="",
+        visitor="",
+        viewed=False,
         visitor_time=NOW,
         received_at=NOW,
     )

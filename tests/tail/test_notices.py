@@ -16,6 +16,7 @@ def make_report(*, lag_seconds: float | None = None, lost: int = 0) -> Report:
     return Report(
         stream_id=15,
         inserted=1,
+        views=0,
         duplicates=0,
         passed_over=0,
         malformed=0,

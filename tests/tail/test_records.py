@@ -22,7 +22,7 @@ def test_read_record_of_a_click_has_all_that_is_stored() -> None:
 
     assert record == Record(
         EventId(EPOCH, 7),
-        (f"{EPOCH}-7", "publish-0123-7", "demo-banner", "click", "visitor", "author", "/", NOW, NOW),
+        (f"{EPOCH}-7", "publish-0123-7", "demo-banner", "click", "visitor", "author", "/", "", "", False, NOW, NOW),
     )
 
 
@@ -37,6 +37,32 @@ def test_read_record_takes_the_action_from_the_channel() -> None:
     assert record is not None
     assert record.row is not None
     assert record.row.action == "view"
+
+
+def test_read_record_has_the_channels_label_and_visitor_and_whether_it_was_seen_before() -> None:
+    record = read_record(make_event(message={"viewed": True}, label="crawler", visitor="v" * 22), now=LATER)
+
+    assert record is not None
+    assert record.row is not None
+    assert (record.row.label, record.row.visitor, record.row.viewed) == ("crawler", "v" * 22, True)
+
+
+def test_read_record_takes_a_label_that_it_doesnt_know_cut_to_its_column() -> None:
+    """A newer channel may know more, and what it doesn't count must not be counted here."""
+    for label, stored in (("moonlight", "moonlight"), ("x" * 99, "x" * 31 + "…")):
+        record = read_record(make_event(label=label), now=LATER)
+
+        assert record is not None
+        assert record.row is not None
+        assert record.row.label == stored
+
+
+@pytest.mark.parametrize(("action", "is_view"), [("view", True), ("click", False), ("", False)])
+def test_record_says_whether_it_is_a_view(action: str, is_view: bool) -> None:
+    record = read_record(make_event(interaction=action), now=LATER)
+
+    assert record is not None
+    assert record.is_view is is_view
 
 
 @pytest.mark.parametrize("message", ["hello", 7, ["a"], {"type": "chat"}], ids=repr)

@@ -20,6 +20,7 @@ def test_reporter_with_json_prints_a_line_per_batch_and_no_summary() -> None:
     assert first == {
         "stream": 15,
         "inserted": 1,
+        "views": 0,
         "duplicates": 0,
         "passed_over": 0,
         "malformed": 0,
@@ -47,7 +48,8 @@ def test_reporter_with_text_prints_only_a_summary_of_each_stream() -> None:
 
     first, second = out.getvalue().splitlines()
     assert first == (
-        "stream 15: 2 recorded, 0 stored before, 0 passed over, 0 malformed, 3 lost; position 0123456789abcdef-1"
+        "stream 15: 2 recorded, 0 views counted, 0 stored before, 0 passed over, 0 malformed, 3 lost; "
+        "position 0123456789abcdef-1"
     )
     assert second.startswith("stream 16: 0 recorded")
     assert second.endswith("position unchanged")

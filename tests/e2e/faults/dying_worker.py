@@ -37,7 +37,7 @@ class Fuse:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def executing(self, sql: str) -> None:
-        """See a statement before it runs. The rollups follow the rows, so that at their first the rows are in."""
+        """See a statement before it runs. The rollups follow the rows, so that at theirs the rows are in."""
         if "inlive_banner_rollup" in sql and not self._counts:
             self._counts = True
             self.burn("after-insert")
@@ -58,7 +58,8 @@ def main() -> None:
     from inlive_banner.tail.sink import Sink
 
     fuse = Fuse(sys.argv[1], int(sys.argv[2]))
-    record, execute, commit = Sink.record, CursorWrapper.execute, BaseDatabaseWrapper.commit
+    record, commit = Sink.record, BaseDatabaseWrapper.commit
+    execute, executemany = CursorWrapper.execute, CursorWrapper.executemany
 
     def dying_record(self: Sink, *args: Any, **kwargs: Any) -> Any:
         fuse.burn("after-read")
@@ -68,8 +69,13 @@ def main() -> None:
         fuse.executing(str(sql))
         return execute(self, sql, *args)
 
+    def dying_executemany(self: CursorWrapper, sql: Any, *args: Any) -> Any:
+        fuse.executing(str(sql))
+        return executemany(self, sql, *args)
+
     Sink.record = dying_record
     CursorWrapper.execute = dying_execute
+    CursorWrapper.executemany = dying_executemany
     BaseDatabaseWrapper.commit = lambda self: fuse.committing(lambda: commit(self))
     execute_from_command_line(["manage.py", "tail_inlive_clicks"])
 

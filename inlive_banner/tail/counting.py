@@ -1,0 +1,63 @@
+"""The counts of what is new: by quarter hour, and by day each visitor once.
+
+All of it belongs to the transaction that records a batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from django.db import connections
+
+from inlive_banner.models import DayUnique, DayVisitor, Rollup
+from inlive_banner.tail.inserting import add_counts, insert_visitors
+from inlive_banner.tail.records import Row
+
+__all__ = ["PRUNED_AT_ONCE", "count_interactions", "count_visitors", "prune_visitors"]
+
+PRUNED_AT_ONCE = 2_000
+"""Old visitors that leave with one batch: more than one adds, so they get fewer, and it stays fast."""
+
+
+def count_interactions(using: str, stream_id: int, rows: Iterable[Row]) -> None:
+    """Add the rows, each of which is new, to the counts of their quarter hours."""
+    counts: Counter[tuple[str, datetime, str, str]] = Counter()
+    viewed: Counter[tuple[str, datetime, str, str]] = Counter()
+    for row in rows:
+        key = (row.action, _quarter(row.received_at), row.name, row.label)
+        counts[key] += 1
+        if row.viewed:
+            viewed[key] += 1
+    names = ("action", "quarter", "name", "label")
+    rollups = [
+        {"stream_id": stream_id, **dict(zip(names, key, strict=True)), "count": count, "viewed": viewed[key]}
+        for key, count in counts.items()
+    ]
+    add_counts(connections[using], Rollup, rollups, added=("count", "viewed"))
+
+
+def count_visitors(using: str, stream_id: int, rows: Iterable[Row]) -> None:
+    """Count the visitors of the rows, each of which is new, who weren't counted yet that day. People only."""
+    visitors: defaultdict[tuple[date, str, str], dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        if row.visitor and not row.label:
+            visitors[row.received_at.date(), row.action, row.name][row.visitor] = None
+    connection, days = connections[using], []
+    for (day, action, name), several in visitors.items():
+        count = insert_visitors(connection, stream_id, list(several), day=day, action=action, name=name)
+        if count:
+            days.append({"stream_id": stream_id, "day": day, "action": action, "name": name, "count": count})
+    add_counts(connection, DayUnique, days, added=("count",))
+
+
+def prune_visitors(using: str, stream_id: int, *, before: date) -> int:
+    """Forget some of the visitors of the days before this one; returns how many, at most `PRUNED_AT_ONCE`."""
+    visitors = DayVisitor.objects.using(using)
+    old = visitors.filter(stream_id=stream_id, day__lt=before).values("pk")[:PRUNED_AT_ONCE]
+    return visitors.filter(pk__in=old).delete()[0]
+
+
+def _quarter(time: datetime) -> datetime:
+    return time.replace(minute=time.minute - time.minute % 15, second=0, microsecond=0)
