@@ -6,14 +6,28 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from inlive_banner.conf import settings
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import Interaction, Position
+from inlive_banner.models import Interaction, Position, Totals
 
-__all__ = ["PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
+__all__ = ["LABEL_WORDS", "PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
 
 PAGE_ROWS = 50
 """Rows on one page of the log."""
+
+LABEL_WORDS: dict[str, str | Promise] = {
+    "crawler": _("crawler"),
+    "prefetch": _("prefetched"),
+    "automation": _("automated browser"),
+    "synthetic": _("made by a script"),
+    "rate": _("too many at once"),
+    "own": _("own address"),
+    "staff": _("staff"),
+}
+"""Why a line isn't counted with what people do, in words; a label that isn't here stands for itself."""
 
 _ROW_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _MAX_ROW_ID = 2**63 - 1
@@ -33,11 +47,18 @@ class LogLine:
     """The path of the page the banner stood on, or ""."""
     time: datetime
     """When the visitor did it, by the visitor's own clock; the channel's where that one says nothing usable."""
+    label: str = ""
+    """Why it isn't counted with what people do; "" where it is."""
 
     @property
     def other_action(self) -> str:
         """The action where it isn't a click, else "": the line then names it."""
         return "" if self.action == CLICK else self.action
+
+    @property
+    def label_words(self) -> str:
+        """The label in words, or "" where there is none."""
+        return str(LABEL_WORDS.get(self.label, self.label))
 
     @property
     def iso_time(self) -> str:
@@ -60,8 +81,14 @@ class LiveLog:
     """The position that lines and total were read at: what comes after it, comes live."""
     ticket: str
     """The reader's right to subscribe."""
-    clicks: int
-    """All recorded clicks up to the position."""
+    shows_everything: bool
+    """True where what isn't people's is shown and counted too."""
+    totals: Totals
+    """What is recorded up to the position: of people, or of everything."""
+    left_out: int
+    """Clicks that aren't in the totals, because they aren't people's."""
+    visitors: int
+    """People who clicked: each counts once a banner and UTC day."""
     lines: tuple[LogLine, ...]
     """Newest first."""
     older_than: int | None
@@ -69,9 +96,33 @@ class LiveLog:
     is_newest: bool
     """False for a page of older rows, which stands still."""
 
+    @property
+    def has_more_numbers(self) -> bool:
+        """True where there is more to tell than clicks."""
+        return bool(self.visitors or self.totals.views)
 
-def read_live_log(stream_id: int, *, before: int | None = None) -> LiveLog:
+    @property
+    def click_rate(self) -> float | None:
+        """Of a hundred views, those that led to a click: 0 to 100. None where no view was counted."""
+        totals = self.totals
+        # A view can get lost where its click doesn't, but no page has more than all of its views clicked.
+        return min(100 * totals.viewed / totals.views, 100.0) if totals.views else None
+
+    @property
+    def clicks_without_view(self) -> int:
+        """Clicks that aren't in the click rate: further ones on one view, and those before a view was counted."""
+        return max(self.totals.clicks - self.totals.viewed, 0)
+
+    @property
+    def label_words(self) -> list[tuple[str, str | Promise]]:
+        """Each known label, and its words for the lines that come live."""
+        return list(LABEL_WORDS.items())
+
+
+def read_live_log(stream_id: int, *, before: int | None = None, everything: bool = False) -> LiveLog:
     """Read a stream's newest lines, or those older than the row `before`. Two queries, both by index.
+
+    People's only, unless `everything` is asked for.
 
     The caller has made sure that the reader may read: the result carries a ticket.
     """
@@ -79,6 +130,8 @@ def read_live_log(stream_id: int, *, before: int | None = None) -> LiveLog:
     # Rows up to newest_id are the snapshot's, so a batch that is recorded meanwhile isn't shown twice: it
     # comes live, after the snapshot's position.
     rows = Interaction.objects.filter(stream_id=stream_id, pk__lte=snapshot.newest_id).order_by("-pk")
+    if not everything:
+        rows = rows.filter(label="")
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE_ROWS + 1])
@@ -89,7 +142,10 @@ def read_live_log(stream_id: int, *, before: int | None = None) -> LiveLog:
         channel_url=settings.channel_url,
         last_event_id=snapshot.last_event_id,
         ticket=settings.signer.make_ticket(stream_id),
-        clicks=snapshot.people.clicks,
+        shows_everything=everything,
+        totals=snapshot.everything if everything else snapshot.people,
+        left_out=0 if everything else snapshot.everything.clicks - snapshot.people.clicks,
+        visitors=snapshot.visitors,
         lines=tuple(_line(row) for row in shown),
         older_than=shown[-1].pk if len(found) > PAGE_ROWS else None,
         is_newest=before is None,
@@ -111,4 +167,5 @@ def _line(row: Interaction) -> LogLine:
         name=row.name,
         page=row.page,
         time=row.visitor_time or row.received_at,
+        label=row.label,
     )

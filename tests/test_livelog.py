@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from django.db import connections, router
 from django.test import override_settings
 
-from inlive_banner.livelog import PAGE_ROWS, LogLine, parse_before, read_live_log
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.envelope import LABELS
+from inlive_banner.livelog import LABEL_WORDS, PAGE_ROWS, LogLine, parse_before, read_live_log
+from inlive_banner.models import DayUnique, Interaction, Position, Rollup, Totals
 from tests.rows import NOON, make_interaction
 
 
@@ -36,7 +38,7 @@ def test_log_shows_the_newest_rows_the_clicks_and_their_position(rows):
     log = read_live_log(15)
 
     assert numbers_of(log) == list(range(120, 70, -1))
-    assert log.clicks == 100
+    assert log.totals.clicks == 100
     assert log.last_event_id == "a1b2c3d4-120"
     assert log.older_than == rows[70].pk
     assert log.is_newest
@@ -66,7 +68,7 @@ def test_log_of_exactly_one_page_has_nothing_older(db):
 def test_log_of_a_stream_that_has_none_begins_at_the_oldest(db):
     log = read_live_log(15)
 
-    assert (log.lines, log.clicks, log.last_event_id, log.older_than) == ((), 0, "0", None)
+    assert (log.lines, log.totals, log.last_event_id, log.older_than) == ((), Totals(), "0", None)
 
 
 def test_log_leaves_out_what_is_recorded_after_its_position(rows, monkeypatch):
@@ -86,20 +88,22 @@ def test_log_takes_two_queries(rows, django_assert_num_queries):
         read_live_log(15, before=rows[60].pk)
 
 
+@pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
-def test_log_reads_by_index(database_alias, monkeypatch, django_assert_num_queries):
-    """However many rows there are: no scan of the table, no sort."""
+def test_log_reads_by_index(database_alias, monkeypatch, django_assert_num_queries, everything):
+    """However many rows there are, and however many of them are labelled: no scan of the table, no sort."""
     monkeypatch.setattr(router, "db_for_read", lambda *_args, **_hints: database_alias)
     Position.objects.using(database_alias).create(stream_id=15, last_event_id="a1b2c3d4-1")
     Interaction.objects.using(database_alias).bulk_create(
-        make_interaction(number, stream_id=15 + number % 3) for number in range(3000)
+        make_interaction(number, stream_id=15 + number % 3, label="crawler" if number % 2 else "")
+        for number in range(3000)
     )
     connection = connections[database_alias]
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
     with django_assert_num_queries(2, connection=connection) as captured:
-        read_live_log(15)
+        read_live_log(15, everything=everything)
 
     for query in captured.captured_queries:
         if "inlive_banner_interaction" in query["sql"]:
@@ -113,12 +117,72 @@ def assert_by_index(connection, sql):
             steps = [row[3] for row in cursor.fetchall() if "interaction" in row[3] or "TEMP B-TREE" in row[3]]
             assert steps
             assert all("USING" in step and "INDEX" in step for step in steps), steps
+            plan = str(steps)
         else:
             cursor.execute(f"EXPLAIN {sql}")
             plan = "\n".join(row[0] for row in cursor.fetchall())
             assert "on inlive_banner_interaction" in plan, plan
             assert "Seq Scan on inlive_banner_interaction" not in plan, plan
             assert "Sort" not in plan, plan
+        if '"inlive_banner_interaction"."label" = ' in sql:
+            assert "inlive_interaction_people" in plan, plan
+
+
+@pytest.fixture
+def labelled(db):
+    """Thirty clicks of people, of which ten were seen first, five of a crawler, and views."""
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-35")
+    key = {"stream_id": 15, "name": "sale", "quarter": NOON}
+    Rollup.objects.create(**key, action="click", count=30, viewed=10)
+    Rollup.objects.create(**key, action="click", label="crawler", count=5, viewed=2)
+    Rollup.objects.create(**key, action="view", count=400)
+    Rollup.objects.create(**key, action="view", label="crawler", count=80)
+    DayUnique.objects.create(stream_id=15, name="sale", action="click", day=NOON.date(), count=12)
+    DayUnique.objects.create(stream_id=15, name="sale", action="view", day=NOON.date(), count=300)
+    return Interaction.objects.bulk_create(
+        make_interaction(number, label="" if number % 7 else "crawler") for number in range(1, 36)
+    )
+
+
+def test_log_shows_and_counts_people_only(labelled):
+    log = read_live_log(15)
+
+    assert numbers_of(log) == [number for number in range(35, 0, -1) if number % 7]
+    assert (log.totals.clicks, log.left_out, log.visitors, log.totals.views) == (30, 5, 12, 400)
+    assert (log.click_rate, log.clicks_without_view) == (2.5, 20)
+    assert not log.shows_everything
+
+
+def test_log_of_everything_shows_and_counts_the_labelled_too(labelled):
+    log = read_live_log(15, everything=True)
+
+    assert numbers_of(log) == list(range(35, 0, -1))
+    assert [row.label_words for row in log.lines[:2]] == ["crawler", ""]
+    assert (log.totals.clicks, log.left_out, log.visitors, log.totals.views) == (35, 0, 12, 480)
+    assert (log.click_rate, log.clicks_without_view) == (2.5, 23)
+
+
+def test_log_of_people_pages_through_theirs_alone(labelled):
+    before = labelled[20].pk
+
+    assert numbers_of(read_live_log(15, before=before)) == [number for number in range(20, 0, -1) if number % 7]
+
+
+@pytest.mark.parametrize(("viewed", "views", "rate"), [(3, 2, 100.0), (0, 5, 0.0), (5, 0, None), (1, 3, 100 / 3)])
+def test_click_rate_is_a_share_of_the_views_and_never_above_all(labelled, viewed, views, rate):
+    totals = Totals(clicks=9, viewed=viewed, views=views)
+
+    assert replace(read_live_log(15), totals=totals).click_rate == rate
+
+
+def test_clicks_without_a_view_are_never_less_than_none(labelled):
+    assert replace(read_live_log(15), totals=Totals(clicks=1, viewed=3)).clicks_without_view == 0
+
+
+def test_each_label_has_words_and_an_unknown_one_stands_for_itself():
+    assert set(LABEL_WORDS) == set(LABELS)
+    assert all(line(label=label).label_words for label in LABELS)
+    assert line(label="moonlight").label_words == "moonlight"
 
 
 @pytest.mark.parametrize(

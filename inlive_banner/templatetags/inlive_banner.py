@@ -59,6 +59,8 @@ def inlive_banner(
 def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]:
     """Render a stream's log, live, for those who may read it; a short notice for all others.
 
+    `?bots=1` in the page's address shows and counts what isn't people's too, `?before=` turns to older rows.
+
     Raises `ConfigurationError` where the stream isn't configured.
     """
     request: HttpRequest | None = context.get("request")
@@ -67,13 +69,17 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
         return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
     query = request.GET if request else QueryDict()
-    log = read_live_log(settings.stream(wanted).stream_id, before=parse_before(query.get("before")))
+    before, everything = parse_before(query.get("before")), query.get("bots") == "1"
+    log = read_live_log(settings.stream(wanted).stream_id, before=before, everything=everything)
     kept = [(key, value) for key, values in query.lists() if key != "before" for value in values]
+    others = [(key, value) for key, value in kept if key != "bots"]
+    switched = [*others, *([] if everything else [("bots", "1")]), *([("before", before)] if before else [])]
     return {
         "log": log,
         "is_default_stream": log.stream_id == str(settings.STREAM_ID),
         "older_url": f"?{urlencode([*kept, ('before', log.older_than)])}" if log.older_than else "",
         "newest_url": f"?{urlencode(kept)}",
+        "other_view_url": f"?{urlencode(switched)}",
         **assets,
     }
 

@@ -38,10 +38,10 @@ def live(page: Page, channel: str, site: str, demo: Demo) -> Page:
 @pytest.fixture
 def stand_in(site: str, demo: Demo, origin: Origin) -> Callable[..., str]:
     """Puts the site's logs page into the origin, which then is its channel and its site too; gives the address."""
-    rendered = requests.get(demo.logs_url, timeout=10).text
 
-    def put(*answers: Callable[[Request], Answer] | Answer, rows: str = "") -> str:
+    def put(*answers: Callable[[Request], Answer] | Answer, rows: str = "", query: str = "") -> str:
         pending = list(answers)
+        rendered = requests.get(demo.logs_url + query, timeout=10).text
 
         def subscribe(request: Request) -> Answer:
             answer = pending.pop(0) if len(pending) > 1 else pending[0]
@@ -238,7 +238,7 @@ def test_stream_that_ends_is_resumed_from_the_last_event_seen(
     assert second.headers["last-event-id"] == f"{EPOCH}-1"
     assert third.headers["last-event-id"] == f"{EPOCH}-2"
     assert "last-event-id" not in fourth.headers
-    assert fourth.query == {"last_event_id": [f"{EPOCH}-2"], "ticket": ["fresh"]}
+    assert fourth.query == {"last_event_id": [f"{EPOCH}-2"], "actions": ["!view"], "ticket": ["fresh"]}
     assert [row(page, f"{name}-{number}").count() for number in (1, 2, 3)] == [1, 1, 1]
     assert count(page) == 3
 
@@ -358,6 +358,55 @@ def test_click_that_the_server_has_rendered_isnt_shown_again(
     expect(row(page, f"{name}-2")).to_have_count(1)
     assert publish_ids(page) == ["publish-2", "publish-1"]
     assert count(page) == 1
+
+
+def test_view_is_neither_asked_for_nor_shown_or_counted(
+    page: Page, origin: Origin, stand_in: Callable[..., str], name: str
+) -> None:
+    """Also where the channel doesn't know how to leave it out."""
+    view = click(1, f"{name}-view", interaction="view")
+    view["message"]["action"] = "view"
+    page.goto(stand_in(Answer.events(init(0), view, click(2, name)), query="?bots=1"))
+
+    expect(row(page, name)).to_have_count(1)
+    expect(rows(page)).to_have_count(1)
+    assert count(page) == 1
+    assert origin.had("GET", SUBSCRIBE)[0].query["actions"] == ["!view"]
+
+
+def test_labelled_click_is_neither_shown_nor_counted(page: Page, stand_in: Callable[..., str], name: str) -> None:
+    crawler = click(1, f"{name}-crawler", label="crawler")
+    page.goto(stand_in(Answer.events(init(0), crawler, click(2, name, label=""))))
+
+    expect(row(page, name)).to_have_count(1)
+    expect(rows(page)).to_have_count(1)
+    expect(field(row(page, name), "label")).to_be_hidden()
+    assert count(page) == 1
+
+
+def test_page_of_everything_shows_labelled_clicks_says_why_and_counts_them(
+    page: Page, stand_in: Callable[..., str], name: str
+) -> None:
+    known, unknown = click(1, f"{name}-1", label="own"), click(2, f"{name}-2", label="<b>moon light")
+    page.goto(stand_in(Answer.events(init(0), known, unknown, click(3, name)), query="?bots=1"))
+
+    expect(row(page, name)).to_have_count(1)
+    assert field(row(page, f"{name}-1"), "label").text_content() == "own address"
+    assert field(row(page, f"{name}-2"), "label").text_content() == "<b>moon light"
+    expect(field(row(page, name), "label")).to_be_hidden()
+    assert count(page) == 3
+
+
+def test_switch_between_people_and_everything_works_without_javascript(browser: Browser, site: str, demo: Demo) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(demo.logs_url)
+        page.get_by_role("link", name="Show and count everything").click()
+        expect(page.locator("[data-inlive-everything]")).to_have_count(1)
+        assert page.url.endswith("?bots=1")
+
+        page.get_by_role("link", name="People only").click()
+        expect(page.locator("[data-inlive-everything]")).to_have_count(0)
 
 
 def test_server_of_the_original_protocol_is_read_too(

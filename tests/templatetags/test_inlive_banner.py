@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import date
+from html import unescape
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ from django.utils.safestring import mark_safe
 
 from inlive_banner.conf import settings as app_settings
 from inlive_banner.exceptions import ConfigurationError
-from inlive_banner.models import Interaction, Position
+from inlive_banner.models import DayUnique, Interaction, Position, Rollup
 from tests.configured import configured
 from tests.nonce import LazyNonce
 from tests.rows import make_interaction
@@ -412,8 +414,6 @@ def test_logs_with_rows_hide_the_empty_state(rows, reader):
 
 
 def test_logs_count_is_exact_in_the_attribute_and_localised_in_the_text(reader):
-    from inlive_banner.models import Rollup
-
     Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-1")
     row = make_interaction(1)
     Rollup.objects.create(stream_id=15, name="sale", action="click", quarter=row.received_at, count=1234567)
@@ -422,6 +422,94 @@ def test_logs_count_is_exact_in_the_attribute_and_localised_in_the_text(reader):
         html = render("{% inlive_logs %}", {"request": request_of(reader)})
 
     assert '<b data-inlive-count="1234567">1,234,567</b>' in html
+
+
+def numbers_in(html):
+    """The numbers below the log: label -> number."""
+    return dict(re.findall(r"<dt>(.*?)</dt> <dd><b>(.*?)</b>", html))
+
+
+@pytest.fixture
+def labelled(reader):
+    """Clicks and views of people and of a crawler; one row of each."""
+    Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-3")
+    key = {"stream_id": 15, "name": "sale", "quarter": make_interaction(1).received_at}
+    for action, label, count, viewed in (
+        ("click", "", 1300, 52),
+        ("click", "crawler", 3, 1),
+        ("view", "", 2000, 0),
+        ("view", "own", 400, 0),
+    ):
+        Rollup.objects.create(**key, action=action, label=label, count=count, viewed=viewed)
+    DayUnique.objects.create(stream_id=15, name="sale", action="click", day=date(2026, 11, 24), count=1100)
+    make_interaction(1).save()
+    make_interaction(2, label="crawler").save()
+    make_interaction(3, label="moonlight").save()
+
+
+def test_logs_count_people_and_say_what_is_left_out(labelled, reader):
+    with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="en"):
+        html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert '<b data-inlive-count="1300">1,300</b>' in html
+    assert numbers_in(html) == {"Unique visitors": "1,100", "Views": "2,000", "Click rate": "2.6 %"}
+    assert "<span>per banner and UTC day, summed</span>" in html
+    assert "1,248 clicks without a counted view" in html
+    assert "3 clicks of crawlers, staff and the like aren" in html
+    assert re.findall('data-inlive-field="label">(.*?)<', html) == ["", ""]  # the row's and the template's
+    assert "data-inlive-everything" not in html
+    assert "data-label-" not in html
+
+
+def test_logs_of_everything_count_all_and_say_why_a_row_is_no_persons(labelled, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader, "/?bots=1")})
+
+    assert 'data-inlive-count="1303"' in html
+    assert numbers_in(html) == {"Unique visitors": "1100", "Views": "2400", "Click rate": "2.2 %"}
+    assert "<span>people only; per banner and UTC day, summed</span>" in html
+    assert re.findall('data-inlive-field="label">(.*?)<', html) == ["moonlight", "crawler", "", ""]
+    section = Elements(html).one("section")
+    assert "data-inlive-everything" in section
+    assert section["data-label-own"] == "own address"
+
+
+@pytest.mark.parametrize(
+    ("address", "switch"),
+    [
+        ("/?tab=x%26y", "?tab=x%26y&bots=1"),
+        ("/?bots=1&tab=x", "?tab=x"),
+        ("/?bots=1", "?"),
+        ("/?bots=0", "?bots=1"),
+        ("/?before=99", "?bots=1&before=99"),
+        ("/?before=x&bots=1", "?"),
+    ],
+)
+def test_logs_switch_between_people_and_everything_by_a_link(labelled, reader, address, switch):
+    html = render("{% inlive_logs %}", {"request": request_of(reader, address)})
+
+    (link,) = re.findall(r'<a href="([^"]*)">(?:Show and count everything|People only)</a>', html)
+    assert unescape(link) == switch
+
+
+def test_logs_of_everything_stay_so_on_older_pages(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader, "/?bots=1")})
+
+    (older,) = [link for link in Elements(html).all("a") if "data-inlive-older" in link]
+    assert older["href"] == f"?bots=1&before={rows[10].pk}"
+
+
+def test_logs_without_visitors_and_views_have_no_numbers_of_them(rows, reader):
+    html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert "<dl" not in html
+    assert "when the page was loaded" not in html
+    assert "Only people are shown and counted." in html
+
+
+def test_logs_with_visitors_and_no_views_have_no_click_rate(labelled, reader):
+    Rollup.objects.filter(action="view").delete()
+
+    assert numbers_in(render("{% inlive_logs %}", {"request": request_of(reader)})) == {"Unique visitors": "1100"}
 
 
 def test_logs_of_an_unknown_stream_say_what_to_configure(reader):

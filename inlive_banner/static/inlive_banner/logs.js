@@ -9,18 +9,24 @@
  * A server of the original protocol gives neither positions nor ids. There the page asks for the history at each
  * connection and shows what comes after the newest click that it knows; what came meanwhile waits for that.
  *
+ * What isn't a person's has a label, and is left out; a page with `data-inlive-everything` shows and counts it too, as
+ * the server did for its rows and its count.
+ *
  * A page of older rows (`data-inlive-logs="older"`) stands still: only its times are put into the reader's zone.
  * What comes from outside becomes text only, never markup.
  */
 
 /**
  * @typedef {{name: string, action: string, user_id: string, time: number, page: string}} Interaction
- * @typedef {Interaction & {publishId: string}} Row An interaction as it is shown.
+ * @typedef {Interaction & {publishId: string, label: string}} Row An interaction as it is shown; the label says why
+ *   it isn't a person's.
  * @typedef {"connecting" | "live" | "reconnecting" | "refused" | "gap"} State In words: data-text-<state>.
  */
 
 /** The action that the counter counts. */
 const COUNTED = "click";
+/** Counted by the worker and shown by no page: so many that they would drive the clicks out. */
+const VIEW = "view";
 /** An action is a verb such as `click`: the channel's limit, in characters. */
 const MAX_ACTION_LENGTH = 64;
 /** Rows on the page, at most; the oldest leave. They stay within reach by the "older" link after a reload. */
@@ -85,6 +91,11 @@ class View {
       const date = new Date(time.dateTime);
       if (!isNaN(date.valueOf())) time.textContent = this.#time.format(date);
     }
+  }
+
+  /** @returns {boolean} Whether what isn't people's is shown and counted too. */
+  get showsEverything() {
+    return "inliveEverything" in this.root.dataset;
   }
 
   /** @returns {string[]} The publish ids of the rows on the page, oldest first. */
@@ -164,6 +175,8 @@ class View {
         field.textContent = this.#time.format(date);
       } else if (name === "name" || name === "user_id" || name === "page") {
         field.textContent = row[name];
+      } else if (name === "label") {
+        field.textContent = this.root.getAttribute(`data-label-${row.label}`) ?? row.label;
       } else if (name === "action") {
         // The row says "clicked" by itself; any other action is named.
         field.textContent = row.action === COUNTED ? "" : row.action;
@@ -210,7 +223,7 @@ class Subscription {
 
   open() {
     this.close();
-    const query = new URLSearchParams({ last_event_id: this.#position });
+    const query = new URLSearchParams({ last_event_id: this.#position, actions: `!${VIEW}` });
     if (this.#ticket) query.set("ticket", this.#ticket);
     const source = new EventSource(`${this.#channel}/subscribe/${this.#stream}?${query}`);
     source.onmessage = (event) => {
@@ -320,9 +333,10 @@ class Subscription {
   }
 
   /** @param {any} envelope */
-  #show({ message, interaction, publish_id: publishId = "", received_at: receivedAt }) {
+  #show({ message, interaction, label = "", publish_id: publishId = "", received_at: receivedAt }) {
     const row = readInteraction(message);
     if (!row || (this.#decided && !interaction) || this.#seen.has(publishId)) return;
+    if ((interaction || row.action) === VIEW || (label && !this.#view.showsEverything)) return;
     if (publishId) this.#seen.add(publishId);
     if (this.#seen.size > MAX_SEEN) {
       const [oldest] = this.#seen;
@@ -330,7 +344,7 @@ class Subscription {
     }
     // The visitor's clock can be beyond what a date can be; the channel's can't.
     const time = isNaN(new Date(row.time).valueOf()) ? (receivedAt ?? Date.now()) : row.time;
-    this.#view.add({ ...row, time, publishId });
+    this.#view.add({ ...row, time, publishId, label });
   }
 }
 
