@@ -19,9 +19,11 @@ from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
-from inlive_banner.models import Gap, Interaction, Position, Rollup
+from inlive_banner.filters import ActionFilter, BannerFilter, PeopleFilter, StreamFilter, newest
+from inlive_banner.livelog import LABEL_WORDS
+from inlive_banner.models import DayUnique, Gap, Interaction, Position, Rollup
 
-__all__ = ["GapAdmin", "InteractionAdmin", "PositionAdmin", "RollupAdmin"]
+__all__ = ["DayUniqueAdmin", "GapAdmin", "InteractionAdmin", "PositionAdmin", "RollupAdmin"]
 
 if TYPE_CHECKING:  # generic only to type checkers
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -36,12 +38,6 @@ else:
 LISTED_ROWS = 10_000
 """Rows that a list pages through. Counting and skipping further would cost more than anybody reads."""
 
-SEARCHED_ROWS = 100_000
-"""Newest rows that a filter without an index looks at: some tens of milliseconds, however large the table."""
-
-NAMED_ROLLUPS = 1_000
-"""Newest counts whose banners and actions the filters offer."""
-
 
 class BoundedPaginator(_Paginator):
     """Counts no further than `LISTED_ROWS`."""
@@ -51,54 +47,6 @@ class BoundedPaginator(_Paginator):
         """Rows that the list pages through: all, or the newest `LISTED_ROWS`."""
         rows: QuerySet[Any] = self.object_list
         return rows.order_by()[:LISTED_ROWS].count()
-
-
-class StreamFilter(admin.SimpleListFilter):
-    """By stream: by index."""
-
-    title = _("stream")
-    parameter_name = "stream"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The recorded streams."""
-        return [(f"{pk}", f"{pk}") for pk in Position.objects.order_by("pk").values_list("pk", flat=True)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Rows of the chosen stream; none where the address names no stream."""
-        value = self.value()
-        if value is None:
-            return queryset
-        stream_id = parse_stream_id(value)
-        return queryset.none() if stream_id is None else queryset.filter(stream_id=stream_id)
-
-
-class _RecentFilter(admin.SimpleListFilter):
-    """By the value of a field, among the newest rows; offers the values of the newest counts."""
-
-    parameter_name: str
-    """The field's name."""
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        newest = Rollup.objects.order_by("-pk").values_list(self.parameter_name, flat=True)[:NAMED_ROLLUPS]
-        return [(value, value) for value in sorted({*newest} - {""})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else _newest(queryset).filter(**{self.parameter_name: value})
-
-
-class BannerFilter(_RecentFilter):
-    """By banner."""
-
-    title = _("banner")
-    parameter_name = "name"
-
-
-class ActionFilter(_RecentFilter):
-    """By action."""
-
-    title = _("action")
-    parameter_name = "action"
 
 
 class ReadOnlyAdmin(_ModelAdmin):
@@ -136,8 +84,8 @@ class ReadOnlyAdmin(_ModelAdmin):
 class InteractionAdmin(ReadOnlyAdmin):
     """The log's rows, newest first, with a *Live* page beside the list."""
 
-    list_display = ("received", "name", "action", "user_id", "page", "stream")
-    list_filter: ClassVar = (StreamFilter, BannerFilter, ActionFilter)
+    list_display = ("received", "name", "action", "user_id", "page", "reason", "viewed", "stream")
+    list_filter: ClassVar = (StreamFilter, PeopleFilter, BannerFilter, ActionFilter)
     fields = (
         "received",
         "visited",
@@ -146,6 +94,9 @@ class InteractionAdmin(ReadOnlyAdmin):
         "user_id",
         "author_id",
         "page",
+        "reason",
+        "visitor",
+        "viewed",
         "stream",
         "publish_id",
         "event_id",
@@ -166,6 +117,11 @@ class InteractionAdmin(ReadOnlyAdmin):
         """The visitor's own clock; "-" where the message says nothing usable."""
         return _to_the_second(row.visitor_time) if row.visitor_time else "-"
 
+    @admin.display(description=_("label"))
+    def reason(self, row: Interaction) -> str:
+        """Why it isn't counted with what people do."""
+        return _reason(row.label)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -178,7 +134,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         if published.exists():
             return published, False
         begins = Q(user_id__startswith=term) | Q(author_id__startswith=term) | Q(event_id__startswith=term)
-        return _newest(queryset).filter(begins), False
+        return newest(queryset).filter(begins), False
 
     def get_urls(self) -> list[URLPattern]:
         """The list's addresses, and `live/` beside it."""
@@ -261,15 +217,28 @@ class GapAdmin(ReadOnlyAdmin):
 class RollupAdmin(ReadOnlyAdmin):
     """The counts by quarter hour."""
 
-    list_display = ("quarter", "name", "action", "count", "stream")
+    list_display = ("quarter", "name", "action", "reason", "count", "viewed", "stream")
+    fields = list_display
+
+    @admin.display(description=_("label"))
+    def reason(self, row: Rollup) -> str:
+        """What is counted: people, or why not."""
+        return _reason(row.label)
+
+
+@admin.register(DayUnique)
+class DayUniqueAdmin(ReadOnlyAdmin):
+    """The visitors of each day, people only."""
+
+    list_display = ("day", "name", "action", "count", "stream")
+    fields = list_display
+
+
+def _reason(label: str) -> str:
+    return str(LABEL_WORDS.get(label, label)) or "-"
 
 
 def _to_the_second(time: datetime) -> str:
     """In the current time zone. Django's own formats end at the minute, and several clicks share one."""
     local = localtime(time) if is_aware(time) else time
     return f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S}"
-
-
-def _newest(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    newest = Interaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return queryset.filter(pk__gt=newest - SEARCHED_ROWS)

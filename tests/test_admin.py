@@ -14,13 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from inlive_banner import admin as our_admin
-from inlive_banner.models import Gap, Interaction, Position, Rollup
+from inlive_banner import filters
+from inlive_banner.models import DayUnique, Gap, Interaction, Position, Rollup
 from tests.configured import configured
 from tests.rows import NOON, make_interaction
 
 LIST = "/admin/inlive_banner/interaction/"
 LIVE = "/admin/inlive_banner/interaction/live/"
-MODELS = [Gap, Interaction, Position, Rollup]
+MODELS = [DayUnique, Gap, Interaction, Position, Rollup]
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def rows(db):
     for name in ("sale", "news"):
         for action in ("click", "share"):
             Rollup.objects.create(stream_id=15, name=name, action=action, quarter=NOON, count=5)
+    DayUnique.objects.create(stream_id=15, name="sale", action="click", day=NOON.date(), count=4)
     for lost in (1234, None):
         Gap.objects.create(
             stream_id=15, after_event_id="a1b2c3d4-5", resumed_after="a1b2c3d4-9", lost_events=lost, found_at=NOON
@@ -40,6 +42,7 @@ def rows(db):
             stream_id=15 + number % 2,
             name="sale" if number % 4 < 2 else "news",
             action="click" if number % 5 else "share",
+            label={3: "crawler", 6: "moonlight"}.get(number % 10, ""),
         )
         for number in range(1, 21)
     )
@@ -130,6 +133,42 @@ def test_list_filters_by_banner_and_action(rows, boss):
     )
 
 
+@pytest.mark.parametrize(
+    ("chosen", "keep"),
+    [
+        ("people", lambda label: label == ""),
+        ("labelled", lambda label: label != ""),
+        ("crawler", lambda label: label == "crawler"),
+        ("moonlight", lambda label: label == "moonlight"),
+        ("%00", lambda label: False),
+    ],
+)
+def test_list_filters_people_and_the_labelled(rows, boss, chosen, keep):
+    assert listed(boss, f"?label={chosen}") == of(rows, lambda row: keep(row.label))
+
+
+def test_filter_of_people_looks_at_the_newest_rows_only(rows, boss, monkeypatch):
+    monkeypatch.setattr(filters, "SEARCHED_ROWS", 10)
+
+    newest = {row.pk for row in rows[10:]}
+    assert listed(boss, "?label=people") == of(rows, lambda row: row.label == "" and row.pk in newest)
+
+
+def test_list_says_why_a_row_is_no_persons(rows, boss):
+    page = boss.get(LIST).content.decode()
+
+    assert re.findall(r'<td class="field-reason">(.*?)</td>', page)[-6:] == ["moonlight", "-", "-", "crawler", "-", "-"]
+
+
+def test_counts_show_label_and_viewed(rows, boss):
+    Rollup.objects.create(stream_id=15, name="x", action="click", label="own", quarter=NOON, count=70, viewed=63)
+
+    page = boss.get("/admin/inlive_banner/rollup/").content.decode()
+
+    for name, text in (("reason", "own address"), ("count", "70"), ("viewed", "63")):
+        assert re.findall(f'<td class="field-{name}">(.*?)</td>', page)[0] == text
+
+
 def test_filters_offer_what_was_counted(rows, boss):
     specs = {spec.parameter_name: dict(spec.lookup_choices) for spec in boss.get(LIST).context["cl"].filter_specs}
 
@@ -169,7 +208,7 @@ def test_search_for_a_publish_id_reads_by_index(rows, boss):
 
 def test_filters_and_search_look_at_the_newest_rows_only(rows, boss, monkeypatch):
     """What has no index is looked for in a bounded number of rows; the list itself reaches the oldest."""
-    monkeypatch.setattr(our_admin, "SEARCHED_ROWS", 10)
+    monkeypatch.setattr(filters, "SEARCHED_ROWS", 10)
 
     newest = {row.pk for row in rows[10:]}
     assert listed(boss, "?name=news") == of(rows, lambda row: row.name == "news" and row.pk in newest)

@@ -36,7 +36,8 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "livelog": SITE_SIDE - {"views"},
     "views": SITE_SIDE,
     "urls": {"views"},
-    "admin": SITE_SIDE,
+    "filters": SITE_SIDE,
+    "admin": SITE_SIDE | {"filters"},
     "templatetags": SITE_SIDE,
     "management": {"management"},  # and all the others, added below
 }
