@@ -48,7 +48,7 @@ def main() -> None:
         folder = Path(name)
         for count in (clicks // 4, clicks):
             log = folder / f"channel-{count}.sqlite3"
-            _fill(log, count, arguments.views)
+            fill(log, count, views=arguments.views)
             with _channel(log) as environment:
                 sqlite = f"sqlite:///{folder / f'site-{count}.sqlite3'}"
                 _measure("sqlite", count, {**environment, "DATABASE_URL": sqlite})
@@ -56,17 +56,19 @@ def main() -> None:
                     _measure("postgresql", count, {**environment, "DATABASE_URL": postgres})
 
 
-def _fill(log: Path, count: int, views: int) -> None:
+def fill(log: Path, count: int, *, views: int = 0) -> None:
+    """Make a log with so many events, received in the last milliseconds, one in each; one in `views` is a view."""
     file = SqliteFile(log, max_bytes=1 << 40)
     file.open([STREAM_ID])
     start_ms = int(time.time() * 1000) - count
     for first in range(0, count, 2000):
         numbers = range(first, min(first + 2000, count))
-        file.append([_draft(number, start_ms + number, views) for number in numbers])
+        file.append([draft(number, start_ms + number, views=views) for number in numbers])
     file.close()
 
 
-def _draft(number: int, received_at: int, views: int) -> Draft:
+def draft(number: int, received_at: int, *, views: int = 0) -> Draft:
+    """An event with this number in its publish id; `received_at` in Unix milliseconds."""
     publish_id = f"{received_at:011x}{number:016x}"
     action = b"view" if views and number % views == 0 else b"click"
     banner, visitor = number % 7, number // 35 * 7 + number % 7
