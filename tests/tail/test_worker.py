@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, connections
 
 from inlive_banner.envelope import EventId
 from inlive_banner.exceptions import SourceRefusedError, SourceUnavailableError
-from inlive_banner.models import Gap, Interaction, Position
+from inlive_banner.models import Gap, Interaction, Position, Rollup
 from inlive_banner.tail import worker as worker_module
 from inlive_banner.tail.backoff import Backoff
 from inlive_banner.tail.records import Init, Record
@@ -281,6 +281,27 @@ def test_worker_whose_channel_lost_its_log_records_what_is_new(channel: FakeChan
         wait_until(lambda: Sink(15).position() == f"{other}-2")
 
     assert stored() == [*clicks(1, 2), f"{other}-2"]
+
+
+def test_worker_counts_views_of_an_older_log_from_its_head_on(channel: FakeChannel) -> None:
+    """Up to the head they are counted already; beyond it the numbers, though given before, are of new ones."""
+    other = "fedcba9876543210"
+    views = [make_record(seq, action="view") for seq in range(1, 6)]
+    Sink(15).record([*views, make_record(1, epoch=other, action="view")])
+
+    def older_log(connection: Connection) -> None:
+        connection.begin()
+        events = [encode_event(seq, interaction="view", message={"action": "view"}) for seq in (1, 2, 3)]
+        connection.send(encode_init(f"{EPOCH}-0", head=f"{EPOCH}-2", recovered=False) + b"".join(events))
+        connection.stall()
+
+    channel.scripts.append(older_log)
+
+    with running(make_worker(channel)):
+        wait_until(lambda: Sink(15).position() == f"{EPOCH}-3")
+
+    assert sum(Rollup.objects.values_list("count", flat=True)) == 5 + 1 + 1
+    assert stored() == []
 
 
 def test_worker_passes_over_what_it_cant_read(channel: FakeChannel) -> None:
