@@ -84,7 +84,7 @@ class ReadOnlyAdmin(_ModelAdmin):
 class InteractionAdmin(ReadOnlyAdmin):
     """The log's rows, newest first, with a *Live* page beside the list."""
 
-    list_display = ("received", "name", "action", "user_id", "page", "reason", "viewed", "stream")
+    list_display = ("received", "name", "action", "user_id", "page", "reason", "seen", "stream")
     list_filter: ClassVar = (StreamFilter, PeopleFilter, BannerFilter, ActionFilter)
     fields = (
         "received",
@@ -96,7 +96,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         "page",
         "reason",
         "visitor",
-        "viewed",
+        "seen",
         "stream",
         "publish_id",
         "event_id",
@@ -121,6 +121,11 @@ class InteractionAdmin(ReadOnlyAdmin):
     def reason(self, row: Interaction) -> str:
         """Why it isn't counted with what people do."""
         return _reason(row.label)
+
+    @admin.display(description=_("viewed"))
+    def seen(self, row: Interaction) -> str:
+        """In words: Django's red cross would look like a fault."""
+        return str(_("yes")) if row.viewed else "-"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -73,7 +73,7 @@ class ActionFilter(_RecentFilter):
 class PeopleFilter(admin.SimpleListFilter):
     """People, or what is labelled, as a whole or by label; among the newest rows."""
 
-    title = _("people")
+    title = _("who")
     parameter_name = "label"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

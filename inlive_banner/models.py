@@ -156,8 +156,8 @@ class DayUnique(models.Model):
     count = models.PositiveBigIntegerField(_("visitors"))
 
     class Meta:
-        verbose_name = _("day's count of visitors")
-        verbose_name_plural = _("days' counts of visitors")
+        verbose_name = _("visitors of a day")
+        verbose_name_plural = _("visitors by day")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # The order serves the sums, as in Rollup.
             models.UniqueConstraint(fields=["stream_id", "action", "day", "name"], name="inlive_dayunique_once"),

@@ -160,6 +160,14 @@ def test_list_says_why_a_row_is_no_persons(rows, boss):
     assert re.findall(r'<td class="field-reason">(.*?)</td>', page)[-6:] == ["moonlight", "-", "-", "crawler", "-", "-"]
 
 
+def test_list_says_which_clicks_were_the_first_after_a_view(rows, boss):
+    Interaction.objects.filter(pk=rows[-1].pk).update(viewed=True)
+
+    page = boss.get(LIST).content.decode()
+
+    assert re.findall(r'<td class="field-seen">(.*?)</td>', page)[:2] == ["yes", "-"]
+
+
 def test_counts_show_label_and_viewed(rows, boss):
     Rollup.objects.create(stream_id=15, name="x", action="click", label="own", quarter=NOON, count=70, viewed=63)
 

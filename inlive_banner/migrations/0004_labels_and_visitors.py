@@ -32,8 +32,8 @@ class Migration(migrations.Migration):
                 ("count", models.PositiveBigIntegerField(verbose_name="visitors")),
             ],
             options={
-                "verbose_name": "day's count of visitors",
-                "verbose_name_plural": "days' counts of visitors",
+                "verbose_name": "visitors of a day",
+                "verbose_name_plural": "visitors by day",
             },
         ),
         migrations.CreateModel(
