@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import Interaction, Position, Totals
+from inlive_banner.models import Interaction, Position
+from inlive_banner.snapshot import Totals
 
 __all__ = ["LABEL_WORDS", "PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
 

@@ -6,7 +6,6 @@ stream's newest row has its highest primary key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from django.db import models
@@ -15,34 +14,9 @@ from django.db.models.functions import Coalesce, JSONObject
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.envelope import CLICK, FROM_OLDEST, VIEW
+from inlive_banner.snapshot import Snapshot, Totals
 
-__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Position", "Rollup", "Snapshot", "Totals"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """A stream's counts."""
-
-    clicks: int = 0
-    viewed: int = 0
-    """Clicks among them that were the first on a banner whose view was counted."""
-    views: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What one statement saw of a stream: position and counts that belong together."""
-
-    last_event_id: str = FROM_OLDEST
-    """The event id up to which everything is recorded; "0" where nothing is yet."""
-    newest_id: int = 0
-    """The primary key of the newest row up to that position; 0 where there is none."""
-    people: Totals = Totals()
-    """What people did, up to that position."""
-    everything: Totals = Totals()
-    """The same and what is labelled."""
-    visitors: int = 0
-    """Visitors who clicked, people only: each counts once a banner and UTC day."""
+__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Position", "Rollup"]
 
 
 class Interaction(models.Model):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "inlive_banner"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"), key=str)
 
-SITE_SIDE = {"access", "banner", "conf", "envelope", "exceptions", "livelog", "models", "signing", "views"}
+SITE_SIDE = {"access", "banner", "conf", "envelope", "exceptions", "livelog", "models", "signing", "snapshot", "views"}
 """What pages are made of. It knows neither the channel's server nor the worker."""
 
 ALLOWED: dict[str, AbstractSet[str]] = {
@@ -25,7 +25,8 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "channel": {"channel", "envelope", "exceptions", "tokens"},
     "channel.logs": {"channel.logs", "envelope", "exceptions"},
     "tail": {"envelope", "exceptions", "models", "tail"},
-    "models": {"envelope"},
+    "models": {"envelope", "snapshot"},
+    "snapshot": {"envelope"},
     "migrations": set(),
     "asgi": {"channel", "conf"},
     "apps": {"checks", "template_checks"},

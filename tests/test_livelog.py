@@ -11,7 +11,8 @@ from django.test import override_settings
 
 from inlive_banner.envelope import LABELS
 from inlive_banner.livelog import LABEL_WORDS, PAGE_ROWS, LogLine, parse_before, read_live_log
-from inlive_banner.models import DayUnique, Interaction, Position, Rollup, Totals
+from inlive_banner.models import DayUnique, Interaction, Position, Rollup
+from inlive_banner.snapshot import Totals
 from tests.rows import NOON, make_interaction
 
 

@@ -11,7 +11,8 @@ from django.db import IntegrityError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from inlive_banner.envelope import EventId
-from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup, Snapshot, Totals
+from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
+from inlive_banner.snapshot import Snapshot, Totals
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Sink
 from tests.tail.making import EPOCH, NOW, make_record
