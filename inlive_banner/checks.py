@@ -6,7 +6,7 @@ The ids are stable: what they mean never changes, and none is used again for som
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_origin
@@ -78,8 +78,11 @@ def _types() -> Iterator[CheckMessage]:
 
 
 def _base(hint: Any) -> Any:
-    """The type that a value can be tested against: a generic's own class, `Mapping` of `Mapping[str, str]`."""
-    return get_origin(hint) if get_origin(hint) is Mapping else hint
+    """The type that a value can be tested against: `Mapping` of `Mapping[str, str]`, a list of `Sequence[str]`."""
+    origin = get_origin(hint)
+    if origin is Sequence:  # a text is one too, and never meant
+        return list | tuple
+    return Mapping if origin is Mapping else hint
 
 
 def _fits(value: object, hint: Any) -> bool:

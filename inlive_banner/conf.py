@@ -6,7 +6,7 @@ works and nothing is cached at import. `checks` judges the values; here they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -59,6 +59,8 @@ class BannerSettings:
     """A publish with a larger body is refused."""
     KEEP_ALIVE: float = 15.0
     """An idle event stream gets a comment line this often."""
+    TRUSTED_PROXIES: Sequence[str] = ("127.0.0.1", "::1")
+    """Networks (CIDR) whose `X-Forwarded-For` is believed."""
 
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)
