@@ -13,7 +13,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "inlive_banner"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"), key=str)
 
-SITE_SIDE = {"access", "banner", "conf", "envelope", "exceptions", "livelog", "models", "signing", "views"}
+SITE_SIDE = {
+    "access",
+    "arguments",
+    "banner",
+    "conf",
+    "envelope",
+    "exceptions",
+    "links",
+    "livelog",
+    "models",
+    "page",
+    "signing",
+    "views",
+}
 """What pages are made of. It knows neither the channel's server nor the worker."""
 
 ALLOWED: dict[str, AbstractSet[str]] = {
@@ -32,7 +45,10 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "checks": {"banner", "conf", "envelope", "exceptions"},
     "template_checks": set(),
     "access": SITE_SIDE - {"views"},
-    "banner": SITE_SIDE - {"views"},
+    "arguments": {"exceptions"},
+    "banner": {"arguments", "conf", "exceptions", "links"},
+    "links": {"exceptions"},
+    "page": {"conf"},
     "livelog": SITE_SIDE - {"views"},
     "views": SITE_SIDE,
     "urls": {"views"},

@@ -1,28 +1,33 @@
 """`{% load inlive_banner %}`: the banner and the live log, for any page.
 
 {% inlive_banner name="summer-sale" href="/sale/" text="Summer sale" %}
+{% inlive_banner_block name="summer-sale" href="/sale/" %}<strong>Summer</strong> sale{% end_inlive_banner_block %}
 {% inlive_logs %}
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.template.context import Context
+from django.utils.safestring import SafeString
 
 from inlive_banner.access import may_read_log
-from inlive_banner.banner import build_banner
+from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
 from inlive_banner.livelog import parse_before, read_live_log
+from inlive_banner.page import in_cached_fragment, is_staff_page, nonce_of
 
 register = template.Library()
 
+_BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
 
-@register.inclusion_tag("inlive_banner/banner_with_assets.html", takes_context=True)
+
+@register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
 def inlive_banner(
     context: Context,
     *,
@@ -31,28 +36,84 @@ def inlive_banner(
     text: object = None,
     image: object = None,
     alt: object = None,
+    width: object = None,
+    height: object = None,
+    srcset: object = None,
+    sizes: object = None,
     target: object = None,
     css_class: object = None,
+    redirect: object = None,
+    views: object = None,
     stream_id: object = None,
 ) -> dict[str, Any]:
     """Render a banner: a plain link, whose clicks are published. All arguments are optional.
 
     Raises `TemplateSyntaxError` for an argument that can't be used, `ConfigurationError` for missing settings.
     """
-    try:
-        banner = build_banner(
-            name=name,
-            href=href,
-            text=text,
-            image=image,
-            alt=alt,
-            target=target,
-            css_class=css_class,
-            stream_id=stream_id,
-        )
-    except InvalidBannerError as error:
-        raise template.TemplateSyntaxError(f"{{% inlive_banner %}}: {error}") from error
+    banner = _build(
+        context,
+        "inlive_banner",
+        name=name,
+        href=href,
+        text=text,
+        image=image,
+        alt=alt,
+        width=width,
+        height=height,
+        srcset=srcset,
+        sizes=sizes,
+        target=target,
+        css_class=css_class,
+        redirect=redirect,
+        views=views,
+        stream_id=stream_id,
+    )
     return {"banner": banner, **_assets(context, "banner")}
+
+
+@register.simple_block_tag(takes_context=True, end_name="end_inlive_banner_block")
+def inlive_banner_block(
+    context: Context,
+    content: SafeString,
+    *,
+    name: object = None,
+    href: object = None,
+    target: object = None,
+    css_class: object = None,
+    redirect: object = None,
+    views: object = None,
+    stream_id: object = None,
+) -> SafeString:
+    """Render a banner whose content is what stands in the block, as the page's author wrote it.
+
+    Raises as `inlive_banner`.
+    """
+    if not content.strip():
+        raise template.TemplateSyntaxError(
+            "{% inlive_banner_block %}: there is nothing in the block. Write what the banner shall show before "
+            "{% end_inlive_banner_block %}."
+        )
+    banner = _build(
+        context,
+        "inlive_banner_block",
+        content=content,
+        name=name,
+        href=href,
+        target=target,
+        css_class=css_class,
+        redirect=redirect,
+        views=views,
+        stream_id=stream_id,
+    )
+    page = cast("template.Template", context.template)  # set while a page renders
+    values = {"banner": banner, **_assets(context, "banner")}
+    return page.engine.get_template(_BANNER_TEMPLATE).render(context.new(values))
+
+
+@register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
+def inlive_banner_assets(context: Context) -> dict[str, Any]:
+    """Render stylesheet and script alone, for a page whose banners come out of a cache; the banners then bring none."""
+    return _assets(context, "banner")
 
 
 @register.inclusion_tag("inlive_banner/logs_with_assets.html", takes_context=True)
@@ -78,26 +139,27 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     }
 
 
+def _build(context: Context, tag: str, **arguments: Any) -> Banner:
+    try:
+        return build_banner(staff=is_staff_page(context.get("request")), **arguments)
+    except InvalidBannerError as error:
+        raise template.TemplateSyntaxError(f"{{% {tag} %}}: {error}") from error
+
+
 def _assets(context: Context, kind: str) -> dict[str, Any]:
     """Say whether this tag brings the stylesheet and script along: the first of its kind on a page does.
 
     The page's memory is the bottom frame of the render context, the one that the outermost template's render
     has pushed. Included and inherited templates stand above it or share it, and copies of the context (as
     `include … only` and inclusion tags make) share the frame itself; it ends with the page.
+
+    In `{% cache %}` each tag brings them, for on another page its fragment may be the first. It brings no nonce:
+    that of the page which filled the cache is no other page's.
     """
+    if in_cached_fragment():
+        return {"assets": kind, "nonce": ""}
     page: dict[Any, Any] = context.render_context.dicts[:2][-1]
     key = f"inlive_banner:{kind}"
     first = key not in page
     page[key] = True
-    return {"assets": kind if first else "", "nonce": _nonce(context) if first else ""}
-
-
-def _nonce(context: Context) -> str:
-    """The page's CSP nonce: Django 6's `csp_nonce`, or django-csp's `request.csp_nonce`; "" where none.
-
-    Both are lazy, are made when their text is asked for, and are false until then, so only None means none.
-    """
-    nonce = context.get("csp_nonce")
-    if nonce is None:
-        nonce = getattr(context.get("request"), "csp_nonce", None)
-    return "" if nonce is None else str(nonce)
+    return {"assets": kind if first else "", "nonce": nonce_of(context) if first else ""}
