@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["PublishServer", "Received", "Script", "refuse", "serving"]
+__all__ = ["PublishServer", "Received", "Script", "accept", "refuse", "serving"]
 
 RECEIVED_AT = 1_764_072_000_250
 
@@ -64,6 +64,11 @@ class _Post(BaseHTTPRequestHandler):
 
 
 Script: TypeAlias = Callable[[_Post], None]
+
+
+def accept(post: _Post) -> None:
+    """Say yes."""
+    post.accept()
 
 
 def refuse(status: int, message: str = "No.", **headers: str) -> Script:

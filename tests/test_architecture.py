@@ -50,10 +50,13 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "links": {"exceptions"},
     "": {"publishing"},  # the package itself, for the types of a function that loads it when it is called
     "publishing": {"arguments", "conf", "envelope", "exceptions"},
+    "outbox": {"conf", "envelope", "exceptions", "models", "publishing"},
+    "visitors": {"conf"},
+    "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},
     "page": {"conf"},
     "livelog": SITE_SIDE - {"views"},
     "views": SITE_SIDE,
-    "urls": {"views"},
+    "urls": {"redirection", "views"},
     "admin": SITE_SIDE,
     "templatetags": SITE_SIDE,
     "management": {"management"},  # and all the others, added below
