@@ -287,6 +287,16 @@ def test_publish_that_the_database_does_not_take_is_sent_from_memory(channel, mo
     assert channel.received[0].headers["x-forwarded-for"] == ADDRESS
 
 
+def test_publish_whose_row_is_refused_leaves_the_transaction_around_usable(channel):
+    pending(1)
+
+    with transaction.atomic():
+        keep(outgoing(1))
+        assert Pending.objects.count() == 1
+
+    wait_until(lambda: ids(channel) == ["publish-001"], what="the post, from memory")
+
+
 def test_sender_lives_through_a_database_that_fails(channel, monkeypatch, caplog):
     """What it couldn't read once, it reads the next time."""
     failures = iter([DatabaseError("locked")])
