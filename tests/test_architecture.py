@@ -50,6 +50,7 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "links": {"exceptions"},
     "": {"publishing"},  # the package itself, for the types of a function that loads it when it is called
     "publishing": {"arguments", "conf", "envelope", "exceptions"},
+    "jinja2": {"banner", "page"},
     "outbox": {"conf", "envelope", "exceptions", "models", "publishing"},
     "visitors": {"conf"},
     "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},

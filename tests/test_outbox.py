@@ -155,6 +155,14 @@ def test_address_is_forgotten_where_the_channel_stays_away(channel, sender, monk
     assert "x-forwarded-for" not in received.headers
 
 
+def test_address_is_forgotten_with_the_last_publish(channel, sender):
+    keep(outgoing(address=ADDRESS))
+
+    wait_until(lambda: has_ended(sender), what="the sender to end")
+    assert channel.received
+    assert not sender._addresses
+
+
 def test_addresses_are_bounded(channel, sender, monkeypatch):
     monkeypatch.setattr(outbox, "_MOST_REMEMBERED", 2)
     channel.otherwise = refuse(503)

@@ -9,7 +9,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
-import inlive_banner
 from inlive_banner.exceptions import (
     ConfigurationError,
     InliveBannerError,
@@ -18,6 +17,7 @@ from inlive_banner.exceptions import (
 )
 from inlive_banner.models import Pending
 from inlive_banner.outbox import send_pending
+from inlive_banner.publishing import publish
 
 EXIT_RUNTIME = 1
 EXIT_USAGE = 2
@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
     def _publish(self, options: dict[str, Any]) -> None:
         for _ in range(options["count"]):
-            result = inlive_banner.publish(
+            result = publish(
                 options["name"],
                 options["action"],
                 user_id=options["user"],
