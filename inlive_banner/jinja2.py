@@ -12,23 +12,19 @@ tags, from the same templates, so what a site overrides there holds here too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
-from django.template import Context, TemplateDoesNotExist, engines
-from django.template.backends.django import DjangoTemplates
 from django.utils.safestring import SafeString, mark_safe
 from jinja2 import pass_context
 from jinja2.runtime import Context as JinjaContext
 
 from inlive_banner.banner import build_banner
 from inlive_banner.page import is_staff_page, nonce_of
+from inlive_banner.rendering import render_banner
 
 __all__ = ["GLOBALS", "inlive_banner", "inlive_banner_assets", "inlive_banner_block"]
 
-_TEMPLATE = "inlive_banner/banner_with_assets.html"
 _BROUGHT = "_inlive_banner_assets"
 """The attribute of a request by which its page remembers that it has the assets."""
 
@@ -40,7 +36,7 @@ def inlive_banner(context: JinjaContext, /, **arguments: Any) -> SafeString:
     Raises `InvalidBannerError` for an argument that can't be used, `ConfigurationError` for missing settings.
     """
     staff = is_staff_page(context.get("request"))
-    return _render({"banner": build_banner(staff=staff, **arguments), **_assets(context)})
+    return render_banner({"banner": build_banner(staff=staff, **arguments), **_assets(context)})
 
 
 @pass_context
@@ -52,13 +48,13 @@ def inlive_banner_block(context: JinjaContext, /, *, caller: Callable[[], str], 
     staff = is_staff_page(context.get("request"))
     # What stands in the call is HTML: Jinja2 has escaped the variables in it, as its environment says.
     content = mark_safe(caller())  # noqa: S308
-    return _render({"banner": build_banner(content=content, staff=staff, **arguments), **_assets(context)})
+    return render_banner({"banner": build_banner(content=content, staff=staff, **arguments), **_assets(context)})
 
 
 @pass_context
 def inlive_banner_assets(context: JinjaContext) -> SafeString:
     """Render stylesheet and script alone, where the page's banners come out of a cache."""
-    return _render(_assets(context))
+    return render_banner(_assets(context))
 
 
 GLOBALS: Mapping[str, Callable[..., SafeString]] = {
@@ -81,17 +77,3 @@ def _assets(context: JinjaContext) -> dict[str, str]:
             return {"assets": "", "nonce": ""}
         setattr(request, _BROUGHT, True)
     return {"assets": "banner", "nonce": nonce_of(context)}
-
-
-def _render(values: dict[str, Any]) -> SafeString:
-    for engine in engines.all():
-        if isinstance(engine, DjangoTemplates):
-            with suppress(TemplateDoesNotExist):  # an engine for other templates than the apps'
-                return engine.engine.get_template(_TEMPLATE).render(Context(values))
-    return _own_engine().engine.get_template(_TEMPLATE).render(Context(values))
-
-
-@cache
-def _own_engine() -> DjangoTemplates:
-    """For a site that has Jinja2 alone."""
-    return DjangoTemplates({"NAME": "inlive_banner", "DIRS": [], "APP_DIRS": True, "OPTIONS": {}})

@@ -50,7 +50,9 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "links": {"exceptions"},
     "": {"publishing"},  # the package itself, for the types of a function that loads it when it is called
     "publishing": {"arguments", "conf", "envelope", "exceptions"},
-    "jinja2": {"banner", "page"},
+    "rendering": set(),
+    "jinja2": {"banner", "page", "rendering"},
+    "snippet": {"banner", "exceptions", "rendering"},
     "outbox": {"conf", "envelope", "exceptions", "models", "publishing"},
     "visitors": {"conf"},
     "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},
