@@ -88,6 +88,13 @@ def test_no_settings_at_all_name_what_is_missing(settings):
         ("RETENTION", True),
         ("HISTORY_LIMIT", 1.5),
         ("HISTORY_LIMIT", 0),
+        ("TRACK_VIEWS", 1),
+        ("CONSENT", "yes"),
+        ("HONOUR_DNT", None),
+        ("LABEL_STAFF", "no"),
+        ("REDIRECT_HOSTS", "example.org"),
+        ("REDIRECT_HOSTS", {"example.org"}),
+        ("PUBLISH_TIMEOUT", 0),
     ],
 )
 def test_value_of_the_wrong_type_is_an_error(key, value):
@@ -98,7 +105,16 @@ def test_value_of_the_wrong_type_is_an_error(key, value):
     assert f'"{key}": ' in hint
 
 
-@pytest.mark.parametrize(("key", "value"), [("TOKEN_MAX_AGE", 60), ("TICKET_AGE", 0.5), ("LOGS_PUBLIC", True)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TOKEN_MAX_AGE", 60),
+        ("TICKET_AGE", 0.5),
+        ("LOGS_PUBLIC", True),
+        ("REDIRECT_HOSTS", ["a"]),
+        ("REDIRECT_HOSTS", ("a",)),
+    ],
+)
 def test_value_of_the_right_type_is_fine(key, value):
     assert ids(**{key: value}) == []
 
@@ -261,6 +277,9 @@ def test_relative_log_is_looked_for_in_the_working_directory(tmp_path, monkeypat
         ({"image": "/x.png"}, "alt is missing", 'set "alt"'),
         ({"name": ""}, "name is empty", 'set "name"'),
         ({"target": "_new"}, "_blank", 'set "target"'),
+        ({"width": "12em", "image": "/x.png", "alt": "x", "height": 1}, "whole number", 'set "width"'),
+        ({"redirect": "yes"}, "without quotes", 'set "redirect"'),
+        ({"redirect": True, "href": "mailto:a@example.org"}, "Leave redirect out", 'set "href"'),
     ],
 )
 def test_banner_defaults_that_cannot_be_used_are_an_error(banner, words, hint):
