@@ -6,10 +6,11 @@ The ids are stable: what they mean never changes, and none is used again for som
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, register
@@ -78,11 +79,10 @@ def _types() -> Iterator[CheckMessage]:
 
 
 def _base(hint: Any) -> Any:
-    """The type that a value can be tested against: `Mapping` of `Mapping[str, str]`, a list of `Sequence[str]`."""
-    origin = get_origin(hint)
-    if origin is Sequence:  # a text is one too, and never meant
-        return list | tuple
-    return Mapping if origin is Mapping else hint
+    """The type that a value can be tested against: a generic's own class, `Mapping` of `Mapping[str, str]`."""
+    if get_origin(hint) is UnionType:
+        return Union[tuple(get_origin(kind) or kind for kind in get_args(hint))]  # noqa: UP007  (made of a tuple)
+    return get_origin(hint) or hint
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -6,7 +6,7 @@ works and nothing is cached at import. `checks` judges the values; here they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -59,7 +59,7 @@ class BannerSettings:
     """A publish with a larger body is refused."""
     KEEP_ALIVE: float = 15.0
     """An idle event stream gets a comment line this often."""
-    TRUSTED_PROXIES: Sequence[str] = ("127.0.0.1", "::1")
+    TRUSTED_PROXIES: list[str] | tuple[str, ...] = ("127.0.0.1", "::1")
     """Networks (CIDR) whose `X-Forwarded-For` is believed."""
 
     TRACK_VIEWS: bool = False
@@ -70,7 +70,7 @@ class BannerSettings:
     """True sends nothing for visitors whose browser asks for that: Do Not Track, Global Privacy Control."""
     LABEL_STAFF: bool = True
     """True marks what signed-in members of the staff do, so that it is left out of the counts."""
-    REDIRECT_HOSTS: Sequence[str] = ()
+    REDIRECT_HOSTS: list[str] | tuple[str, ...] = ()
     """Hosts, besides the site's own, that a link may lead to whose signature isn't this site's; as `example.org`."""
     PUBLISH_TIMEOUT: float = 2.0
     """How long a publish from the server may take, with all its tries."""

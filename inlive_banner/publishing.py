@@ -29,6 +29,8 @@ MAX_PAGE_LENGTH = 1000
 """Characters of a page's path that are sent; the database keeps no more."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_USER_AGENT = "django-inlive-banner"
+"""Where no visitor's browser is behind it. What sends none passes for a crawler, and so does the library's own."""
 _FIRST_PAUSE_SECONDS = 0.05
 _SHORTEST_TRY_SECONDS = 0.05
 _MENDABLE = frozenset({401, 408, 429})
@@ -58,7 +60,7 @@ class Outgoing:
     address: str = ""
     """The visitor's IP address, from which the channel makes a pseudonym; "" where unknown. Never stored."""
     user_agent: str = ""
-    """The visitor's; "" where unknown."""
+    """The visitor's; "" where their browser sends none, as crawlers do."""
     purpose: str = ""
     """What the browser said of its request (`prefetch`); "" where nothing."""
     staff: bool = False
@@ -86,7 +88,7 @@ def publish(
         message=make_message(name, action, user_id=user_id, page=page, extra=extra, time=time),
         publish_id=publish_id or make_publish_id(),
         address=address,
-        user_agent=user_agent,
+        user_agent=user_agent or _USER_AGENT,
     )
     deadline = clock.monotonic() + settings.PUBLISH_TIMEOUT
     pause = _FIRST_PAUSE_SECONDS
@@ -158,7 +160,7 @@ def send(out: Outgoing, *, timeout_seconds: float) -> PublishResult:
     }
     headers = {
         "Content-Type": "application/json",
-        "User-Agent": out.user_agent,  # an empty one too: our library's own would pass for a crawler's
+        "User-Agent": out.user_agent,  # an empty one too: crawlers send such, and our library's own isn't the visitor's
         **({"X-Forwarded-For": out.address} if out.address else {}),
         **({"Sec-Purpose": out.purpose} if out.purpose else {}),
     }
@@ -167,7 +169,7 @@ def send(out: Outgoing, *, timeout_seconds: float) -> PublishResult:
             url,
             data=encode_json(body),
             headers={name: _header(value) for name, value in headers.items()},
-            auth=_Bearer(_token(out)),
+            auth=_Bearer(settings.signer.make_service_token(out.stream_id, staff=out.staff)),
             timeout=Timeout(total=timeout_seconds),  # type: ignore[arg-type]  # passed on to urllib3 as it is
             allow_redirects=False,
         )
@@ -176,12 +178,6 @@ def send(out: Outgoing, *, timeout_seconds: float) -> PublishResult:
             f"Can't reach the channel at {url}: {_reason(error)}.", publish_id=out.publish_id
         ) from error
     return _result(out, url, response)
-
-
-def _token(out: Outgoing) -> str:
-    if out.staff:  # only a page's token says so
-        return settings.signer.make_page_token(out.stream_id, staff=True)
-    return settings.signer.make_service_token(out.stream_id)
 
 
 def _result(out: Outgoing, url: str, response: requests.Response) -> PublishResult:

@@ -44,9 +44,9 @@ class ChannelSigner:
         """A token that a page may carry, even cached: `<stream>:<time>:<signature>`. Serves for publishing only."""
         return self._page.sign(f"{stream_id}~staff" if staff else str(stream_id))
 
-    def make_service_token(self, stream_id: int) -> str:
-        """A token for one publish of the site's own processes: `<stream>:<time>:<signature>`."""
-        return self._service.sign(str(stream_id))
+    def make_service_token(self, stream_id: int, *, staff: bool = False) -> str:
+        """A token for one publish of the site's own processes: `<stream>~service:<time>:<signature>`."""
+        return self._service.sign(f"{stream_id}~service{'~staff' if staff else ''}")
 
     def make_ticket(self, stream_id: int, *, silent: bool = False) -> str:
         """A reader's ticket: `<stream>:<kind>:<expires, Unix seconds>:<signature>`.
@@ -75,7 +75,8 @@ class ChannelSigner:
         signer = self._publish if token.count(":") == 3 else self._page
         if signer is self._page:
             try:
-                return self._service.unsign(token, max_age=300).removeprefix(str(stream_id))
+                value = self._service.unsign(token, max_age=300)
+                return value.removesuffix("~staff").removesuffix("~service").removeprefix(str(stream_id))
             except BadSignature:
                 pass
         try:

@@ -23,9 +23,10 @@ def check_site(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _redirect_hosts() -> Iterator[CheckMessage]:
-    if not isinstance(settings.REDIRECT_HOSTS, list | tuple):
+    hosts: Any = settings.REDIRECT_HOSTS
+    if not isinstance(hosts, list | tuple):
         return  # E002 says so
-    for host in settings.REDIRECT_HOSTS:
+    for host in hosts:
         if not _is_host(host):
             yield Error(
                 f'INLIVE_BANNER["REDIRECT_HOSTS"] has {host!r}, which no address has as its host.',

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from inlive_banner.conf import settings
 
 __all__ = ["address_of", "objects_to_counting", "page_of", "purpose_of"]
 
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[(.*)\](?::[0-9]+)?")
 _PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 """How browsers say that they only fetch ahead: today's header, and those of before."""
 
@@ -23,19 +24,15 @@ def address_of(request: HttpRequest) -> str:
     `X-Forwarded-For` is believed as far as `TRUSTED_PROXIES` have written it: from its end up to the first address
     that is none of theirs.
     """
+    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
+    ip = _ip(peer)
     # A server behind a Unix socket sees no address: only this machine's own processes reach it.
-    hops = [request.META.get("REMOTE_ADDR") or "127.0.0.1"]
-    hops += reversed(request.headers.get("X-Forwarded-For", "").split(","))
-    trusted = list(_networks())
-    address = ""
-    for hop in hops:
-        ip = _ip(hop.strip())
-        if ip is None:
-            return address if not hop.strip() else ""
-        address = str(ip)
-        if not any(ip in network for network in trusted):
-            break
-    return address
+    if forwarded and (not peer or _is_trusted(ip)):
+        for entry in reversed(forwarded.split(",")):
+            ip = _ip(entry)
+            if not _is_trusted(ip):
+                break
+    return "" if ip is None else str(ip)
 
 
 def objects_to_counting(request: HttpRequest) -> bool:
@@ -57,15 +54,19 @@ def page_of(request: HttpRequest) -> str:
     return ""
 
 
-def _networks() -> Iterator[IPv4Network | IPv6Network]:
+def _is_trusted(ip: IPv4Address | IPv6Address | None) -> bool:
     for network in settings.TRUSTED_PROXIES:
         with suppress(ValueError):  # a check says so
-            yield ip_network(network, strict=False)
+            if ip is not None and ip in ip_network(network, strict=False):
+                return True
+    return False
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; there may be spaces around it, and some proxies write a port behind it."""
+    match = _WITH_PORT.fullmatch(text.strip())
     try:
-        ip = ip_address(text)
+        ip = ip_address(match[1] or match[2] if match else text.strip())
     except ValueError:
         return None
     return getattr(ip, "ipv4_mapped", None) or ip

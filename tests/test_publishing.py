@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from crawleruseragents import is_crawler
 from django.core.signing import BadSignature, TimestampSigner
 
 import inlive_banner
@@ -33,7 +34,7 @@ def test_publish_is_a_banners_message_with_a_service_token(channel):
 
     (received,) = channel.received
     assert received.path == "/publish/15"
-    assert received.token.split(":")[0] == "15"
+    assert received.token.split(":")[0] == "15~service"
     with pytest.raises(BadSignature):
         TimestampSigner(salt="inlive_banner.page").unsign(received.token)
     request, message = decode_publish(encode_json(received.body))
@@ -67,12 +68,13 @@ def test_publish_passes_the_visitor_on(channel):
     assert "x" not in headers
 
 
-def test_publish_without_a_visitor_names_none(channel):
-    """Not our library either: that is on the lists of crawlers."""
+def test_publish_without_a_visitor_names_the_app(channel):
+    """No user agent at all passes for a crawler's, and so does the library's."""
     inlive_banner.publish("sale")
 
     headers = channel.received[0].headers
-    assert headers["user-agent"] == ""
+    assert headers["user-agent"] == "django-inlive-banner"
+    assert not is_crawler(headers["user-agent"])
     assert "x-forwarded-for" not in headers
     assert channel.received[0].body["message"]["user_id"] == ""
 
@@ -84,7 +86,7 @@ def test_publish_to_another_stream_has_that_streams_key(channel, stream_id):
 
     (received,) = channel.received
     assert (received.path, received.body["widget_key"]) == ("/publish/16", "key-of-16")
-    assert received.token.startswith("16:")
+    assert received.token.startswith("16~service:")
 
 
 def test_publish_of_an_earlier_time_says_so(channel):
@@ -195,7 +197,14 @@ def test_publish_errors_are_of_one_family():
 def test_send_for_staff_says_so_in_the_token(channel):
     send(Outgoing(stream_id=15, message=make_message("sale", "click"), staff=True), timeout_seconds=2)
 
-    assert channel.received[0].token.startswith("15~staff:")
+    assert channel.received[0].token.startswith("15~service~staff:")
+
+
+def test_send_for_a_browser_without_a_user_agent_sends_none(channel):
+    """Only crawlers are such, and the channel shall see it."""
+    send(Outgoing(stream_id=15, message=make_message("sale", "click")), timeout_seconds=2)
+
+    assert channel.received[0].headers["user-agent"] == ""
 
 
 def test_send_passes_a_prefetch_on(channel):

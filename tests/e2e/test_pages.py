@@ -46,9 +46,9 @@ class Site:
         for name in ("views.js", "consent.js"):
             if not (SCRIPTS / name).exists():
                 (static_files / name).write_text(f"// a stand-in for {name}\n")
+        self.channel.environment["INLIVE_BANNER_JSON"] = json.dumps(banner)
         self.environment = {
             **self.channel.environment,
-            "INLIVE_BANNER_JSON": json.dumps(banner),
             "DJANGO_SETTINGS_MODULE": "tests.e2e.pages_settings",
             "PAGES_DATABASE": str(self.database),
             "PAGES_STATIC_ROOT": str(folder / "static-root"),
