@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.templatetags.cache import CacheNode
 
@@ -39,7 +40,10 @@ def is_staff(request: HttpRequest | None) -> bool:
     """
     if not settings.LABEL_STAFF or settings.session_cookie_name not in getattr(request, "COOKIES", ()):
         return False
-    return bool(getattr(getattr(request, "user", None), "is_staff", False))
+    try:
+        return bool(getattr(getattr(request, "user", None), "is_staff", False))
+    except SynchronousOnlyOperation:
+        return False  # an async view that hasn't asked who the user is: a page matters more than a mark
 
 
 def is_staff_page(request: HttpRequest | None) -> bool:
