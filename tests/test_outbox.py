@@ -21,6 +21,7 @@ from tests.polling import wait_until
 from tests.publish_server import accept, refuse, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
+BOTH = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
 
 ADDRESS = "203.0.113.9"
 
@@ -43,6 +44,25 @@ def has_ended(sender):
     return sender._thread is None and not [
         thread for thread in threading.enumerate() if thread.name == "inlive-outbox" and thread.is_alive()
     ]
+
+
+class Router:
+    """Keeps all in one database of several, as sites may."""
+
+    def __init__(self, alias):
+        self.alias = alias
+
+    def db_for_read(self, model, **hints):
+        return self.alias
+
+    db_for_write = db_for_read
+
+
+@pytest.fixture
+def database(database_alias, settings):
+    """The database that the outbox is in, each in turn."""
+    settings.DATABASE_ROUTERS = [Router(database_alias)]
+    return database_alias
 
 
 @pytest.fixture
@@ -69,7 +89,8 @@ def wait_for_empty_outbox():
     wait_until(lambda: not Pending.objects.exists(), what="the outbox to be empty")
 
 
-def test_kept_publish_is_sent_by_a_thread_and_leaves_the_outbox(channel):
+@BOTH
+def test_kept_publish_is_sent_by_a_thread_and_leaves_the_outbox(channel, database):
     keep(outgoing(address=ADDRESS, user_agent="Mozilla/5.0", purpose="prefetch", staff=True))
 
     wait_for_empty_outbox()
@@ -101,13 +122,14 @@ def test_kept_row_holds_no_address(channel):
     assert not [value for value in row if ADDRESS in str(value)]
 
 
-def test_publish_in_a_transaction_is_sent_after_its_commit_and_never_if_it_fails(channel):
-    with transaction.atomic():
+@BOTH
+def test_publish_in_a_transaction_is_sent_after_its_commit_and_never_if_it_fails(channel, database):
+    with transaction.atomic(using=database):
         keep(outgoing(1))
         assert outbox._sender._thread is None
-    with transaction.atomic():
+    with transaction.atomic(using=database):
         keep(outgoing(2))
-        transaction.set_rollback(True)
+        transaction.set_rollback(True, using=database)
     keep(outgoing(3))
 
     wait_for_empty_outbox()
@@ -295,10 +317,11 @@ def test_publish_that_the_database_does_not_take_is_sent_from_memory(channel, mo
     assert channel.received[0].headers["x-forwarded-for"] == ADDRESS
 
 
-def test_publish_whose_row_is_refused_leaves_the_transaction_around_usable(channel):
+@BOTH
+def test_publish_whose_row_is_refused_leaves_the_transaction_around_usable(channel, database):
     pending(1)
 
-    with transaction.atomic():
+    with transaction.atomic(using=database):
         keep(outgoing(1))
         assert Pending.objects.count() == 1
 
