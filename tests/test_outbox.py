@@ -317,6 +317,32 @@ def test_publish_that_the_database_does_not_take_is_sent_from_memory(channel, mo
     assert channel.received[0].headers["x-forwarded-for"] == ADDRESS
 
 
+def test_publish_that_nobody_takes_is_lost_with_a_line(channel, sender, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise DatabaseError("read-only")
+
+    monkeypatch.setattr(Pending, "save", fail)
+    channel.otherwise = refuse(503, "The reason.")
+
+    keep(outgoing())
+
+    wait_until(lambda: has_ended(sender), what="the sender to end")
+    assert "lost a publish that couldn't be kept publish_id=publish-001" in caplog.text
+    assert "The reason." in caplog.text
+
+
+def test_sender_of_a_forked_process_begins_anew(channel, sender):
+    """The fork has copied the object, and not the thread."""
+    of_the_parent = threading.Thread(target=list)
+    of_the_parent.start()
+    of_the_parent.join()
+    sender._thread = of_the_parent
+
+    keep(outgoing())
+
+    wait_for_empty_outbox()
+
+
 @BOTH
 def test_publish_whose_row_is_refused_leaves_the_transaction_around_usable(channel, database):
     pending(1)
