@@ -116,7 +116,7 @@ def pixels(argument: str, value: object) -> str:
     text = "" if value is None else plain(value).strip()
     if not text:
         return ""
-    is_number = not isinstance(value, bool) and text.isascii() and text.isdigit() and len(text) < 10
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
     if not is_number or not 1 <= int(text) <= _MOST_PIXELS:
         raise InvalidBannerError(
             f"{argument} is {plain(value)[:40]!r}. Give the image's own {argument} in pixels, a whole number without "
