@@ -20,7 +20,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context as JinjaContext
 
 from inlive_banner.banner import build_banner
-from inlive_banner.page import is_staff_page, nonce_of
+from inlive_banner.conf import settings
+from inlive_banner.page import banner_assets, is_staff_page
 from inlive_banner.rendering import render_banner
 
 __all__ = ["GLOBALS", "inlive_banner", "inlive_banner_assets", "inlive_banner_block"]
@@ -36,7 +37,8 @@ def inlive_banner(context: JinjaContext, /, **arguments: Any) -> SafeString:
     Raises `InvalidBannerError` for an argument that can't be used, `ConfigurationError` for missing settings.
     """
     staff = is_staff_page(context.get("request"))
-    return render_banner({"banner": build_banner(staff=staff, **arguments), **_assets(context)})
+    banner = build_banner(staff=staff, **arguments)
+    return render_banner({"banner": banner, **_assets(context, views=banner.views)})
 
 
 @pass_context
@@ -48,13 +50,14 @@ def inlive_banner_block(context: JinjaContext, /, *, caller: Callable[[], str], 
     staff = is_staff_page(context.get("request"))
     # What stands in the call is HTML: Jinja2 has escaped the variables in it, as its environment says.
     content = mark_safe(caller())  # noqa: S308
-    return render_banner({"banner": build_banner(content=content, staff=staff, **arguments), **_assets(context)})
+    banner = build_banner(content=content, staff=staff, **arguments)
+    return render_banner({"banner": banner, **_assets(context, views=banner.views)})
 
 
 @pass_context
-def inlive_banner_assets(context: JinjaContext) -> SafeString:
-    """Render stylesheet and script alone, where the page's banners come out of a cache."""
-    return render_banner(_assets(context))
+def inlive_banner_assets(context: JinjaContext, /, *, actions: bool = False) -> SafeString:
+    """Render stylesheet and scripts alone; with `actions` also the script for actions of the site's own."""
+    return render_banner(_assets(context, views=settings.TRACK_VIEWS, actions=actions))
 
 
 GLOBALS: Mapping[str, Callable[..., SafeString]] = {
@@ -65,15 +68,15 @@ GLOBALS: Mapping[str, Callable[..., SafeString]] = {
 """All of them, by the names that templates call them by."""
 
 
-def _assets(context: JinjaContext) -> dict[str, str]:
-    """The first on a page brings stylesheet and script.
+def _assets(context: JinjaContext, **wanted: bool) -> dict[str, Any]:
+    """The first on a page brings stylesheet and scripts.
 
     Jinja2 makes a context of its own for each template, so that the request is all that a page's parts have in common.
-    Without one each banner brings them; the browser runs the script once all the same.
+    Without one each banner brings them; the browser runs a script once all the same.
     """
     request: HttpRequest | None = context.get("request")
+    brought: dict[Any, Any] = {}
     if request is not None:
-        if hasattr(request, _BROUGHT):
-            return {"assets": "", "nonce": ""}
-        setattr(request, _BROUGHT, True)
-    return {"assets": "banner", "nonce": nonce_of(context)}
+        brought = getattr(request, _BROUGHT, brought)
+        setattr(request, _BROUGHT, brought)
+    return banner_assets(brought, context, **wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Protocol
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -11,7 +12,7 @@ from django.templatetags.cache import CacheNode
 
 from inlive_banner.conf import settings
 
-__all__ = ["Values", "in_cached_fragment", "is_staff", "is_staff_page", "nonce_of"]
+__all__ = ["Values", "banner_assets", "in_cached_fragment", "is_staff", "is_staff_page", "nonce_of"]
 
 
 class Values(Protocol):
@@ -30,6 +31,34 @@ def nonce_of(values: Values) -> str:
     if nonce is None:
         nonce = getattr(values.get("request"), "csp_nonce", None)
     return "" if nonce is None else str(nonce)
+
+
+def banner_assets(
+    brought: MutableMapping[Any, Any], values: Values, *, views: bool, actions: bool = False
+) -> dict[str, Any]:
+    """What a tag has to bring along of stylesheet and scripts: what no tag before it on the page has.
+
+    `brought` is the page's memory, which is written to. `views` and `actions` say which of the scripts that only some
+    pages need this one does.
+
+    In `{% cache %}` each tag brings all, for on another page its fragment may be the first. It brings no nonce: that
+    of the page which filled the cache is no other page's.
+    """
+    wanted = {
+        "inlive_banner/banner.js": True,
+        "inlive_banner/consent.js": settings.CONSENT,
+        "inlive_banner/views.js": views,
+        "inlive_banner/actions.js": actions,
+    }
+    is_cached = in_cached_fragment()
+    scripts = [name for name, is_wanted in wanted.items() if is_wanted and (is_cached or name not in brought)]
+    if not is_cached:
+        brought.update(dict.fromkeys(scripts, True))
+    return {
+        "assets": "banner" if "inlive_banner/banner.js" in scripts else "",
+        "modules": [name for name in scripts if name != "inlive_banner/banner.js"],
+        "nonce": nonce_of(values) if scripts and not is_cached else "",
+    }
 
 
 def is_staff(request: HttpRequest | None) -> bool:

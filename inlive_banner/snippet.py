@@ -10,11 +10,12 @@ from urllib.parse import urljoin, urlsplit
 
 from inlive_banner.banner import build_banner
 from inlive_banner.exceptions import ConfigurationError
+from inlive_banner.page import banner_assets
 from inlive_banner.rendering import render_banner
 
 __all__ = ["make_snippet"]
 
-_ADDRESS = re.compile(r'\b(href|src|data-inlive-(?:channel|consent|href|retry|views))="([^"]*)"')
+_ADDRESS = re.compile(r'\b(href|src|data-inlive-(?:channel|href|retry))="([^"]*)"')
 _IN_A_COMMENT = re.compile(r"^\s+|\s+$", re.MULTILINE)
 
 
@@ -31,7 +32,7 @@ def make_snippet(base_url: str = "", **arguments: Any) -> str:
     if base_url and not (parts.scheme in ("http", "https") and parts.hostname):
         raise ConfigurationError(f"{base_url!r} isn't a site's address, such as https://www.example.org.")
     banner = replace(build_banner(**arguments), token="")
-    rendered = render_banner({"banner": banner, "assets": "banner", "nonce": ""})
+    rendered = render_banner({"banner": banner, **banner_assets({}, {}, views=banner.views)})
 
     def absolute(match: re.Match[str]) -> str:
         name, value = match.groups()

@@ -52,8 +52,8 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "": {"publishing"},  # the package itself, for the types of a function that loads it when it is called
     "publishing": {"arguments", "conf", "envelope", "exceptions"},
     "rendering": set(),
-    "jinja2": {"banner", "page", "rendering"},
-    "snippet": {"banner", "exceptions", "rendering"},
+    "jinja2": {"banner", "conf", "page", "rendering"},
+    "snippet": {"banner", "exceptions", "page", "rendering"},
     "outbox": {"conf", "envelope", "exceptions", "models", "publishing"},
     "visitors": {"conf"},
     "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},

@@ -20,7 +20,7 @@ from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
 from inlive_banner.livelog import parse_before, read_live_log
-from inlive_banner.page import in_cached_fragment, is_staff_page, nonce_of
+from inlive_banner.page import banner_assets, in_cached_fragment, is_staff_page, nonce_of
 
 register = template.Library()
 
@@ -68,7 +68,7 @@ def inlive_banner(
         views=views,
         stream_id=stream_id,
     )
-    return {"banner": banner, **_assets(context, "banner")}
+    return {"banner": banner, **banner_assets(_memory(context), context, views=banner.views)}
 
 
 @register.simple_block_tag(takes_context=True, end_name="end_inlive_banner_block")
@@ -106,14 +106,17 @@ def inlive_banner_block(
         stream_id=stream_id,
     )
     page = cast("template.Template", context.template)  # set while a page renders
-    values = {"banner": banner, **_assets(context, "banner")}
+    values = {"banner": banner, **banner_assets(_memory(context), context, views=banner.views)}
     return page.engine.get_template(_BANNER_TEMPLATE).render(context.new(values))
 
 
 @register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
-def inlive_banner_assets(context: Context) -> dict[str, Any]:
-    """Render stylesheet and script alone, for a page whose banners come out of a cache; the banners then bring none."""
-    return _assets(context, "banner")
+def inlive_banner_assets(context: Context, *, actions: bool = False) -> dict[str, Any]:
+    """Render stylesheet and scripts alone, for a page whose banners come out of a cache; the banners then bring none.
+
+    With `actions` also the script for actions of the site's own.
+    """
+    return banner_assets(_memory(context), context, views=settings.TRACK_VIEWS, actions=actions)
 
 
 @register.inclusion_tag("inlive_banner/logs_with_assets.html", takes_context=True)
@@ -123,7 +126,7 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     Raises `ConfigurationError` where the stream isn't configured.
     """
     request: HttpRequest | None = context.get("request")
-    assets = _assets(context, "logs")
+    assets = _logs_assets(context)
     if not may_read_log(request):
         return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
@@ -146,20 +149,22 @@ def _build(context: Context, tag: str, **arguments: Any) -> Banner:
         raise template.TemplateSyntaxError(f"{{% {tag} %}}: {error}") from error
 
 
-def _assets(context: Context, kind: str) -> dict[str, Any]:
-    """Say whether this tag brings the stylesheet and script along: the first of its kind on a page does.
+def _memory(context: Context) -> dict[Any, Any]:
+    """What the page remembers of its parts.
 
-    The page's memory is the bottom frame of the render context, the one that the outermost template's render
-    has pushed. Included and inherited templates stand above it or share it, and copies of the context (as
-    `include … only` and inclusion tags make) share the frame itself; it ends with the page.
-
-    In `{% cache %}` each tag brings them, for on another page its fragment may be the first. It brings no nonce:
-    that of the page which filled the cache is no other page's.
+    It is the bottom frame of the render context, the one that the outermost template's render has pushed. Included and
+    inherited templates stand above it or share it, and copies of the context (as `include … only` and inclusion tags
+    make) share the frame itself; it ends with the page.
     """
+    memory: dict[Any, Any] = context.render_context.dicts[:2][-1]
+    return memory
+
+
+def _logs_assets(context: Context) -> dict[str, Any]:
+    """The first log on a page brings its stylesheet and script; in `{% cache %}` each does, as banners do there."""
     if in_cached_fragment():
-        return {"assets": kind, "nonce": ""}
-    page: dict[Any, Any] = context.render_context.dicts[:2][-1]
-    key = f"inlive_banner:{kind}"
-    first = key not in page
-    page[key] = True
-    return {"assets": kind if first else "", "nonce": nonce_of(context) if first else ""}
+        return {"assets": "logs", "nonce": ""}
+    memory = _memory(context)
+    first = "inlive_banner/logs.js" not in memory
+    memory["inlive_banner/logs.js"] = True
+    return {"assets": "logs" if first else "", "nonce": nonce_of(context) if first else ""}

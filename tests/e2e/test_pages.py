@@ -166,7 +166,7 @@ def test_page_of_hashed_static_files_brings_all_of_them(tmp_path: Path, template
 
 
 def is_script(attribute: str) -> bool:
-    return attribute in ("data-inlive-views", "data-inlive-consent", "data-inlive-retry")
+    return attribute == "data-inlive-retry"
 
 
 def test_page_under_django_csp_has_the_policys_nonce_on_each_tag_and_nothing_inline(site: Site) -> None:

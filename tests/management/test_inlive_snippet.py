@@ -44,7 +44,9 @@ def test_snippet_with_an_image_and_redirect_is_absolute_too(capsys):
     link = elements.one("a")
     assert elements.one("img") == {"src": f"{SITE}/a.png", "alt": "A", "width": "10", "height": "20"}
     assert link["data-inlive-href"] == f"{SITE}/sale/?a=1&b=2"
-    assert link["data-inlive-views"] == f"{SITE}/static/inlive_banner/views.js"
+    assert [script["src"] for script in elements.all("script")] == [
+        f"{SITE}/static/inlive_banner/{name}" for name in ("banner.js", "views.js")
+    ]
     assert link["href"].startswith(f"{SITE}/inlive/go/")
     assert read_link(link["href"].split("/")[5]).name == "sale"
 

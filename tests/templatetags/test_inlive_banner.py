@@ -189,8 +189,8 @@ def test_block_and_banner_bring_the_assets_once():
     [
         ({}, {"data-inlive-privacy": None}),
         ({"HONOUR_DNT": False}, {}),
-        ({"TRACK_VIEWS": True, "HONOUR_DNT": False}, {"data-inlive-views": "/static/inlive_banner/views.js"}),
-        ({"CONSENT": True, "HONOUR_DNT": False}, {"data-inlive-consent": "/static/inlive_banner/consent.js"}),
+        ({"TRACK_VIEWS": True, "HONOUR_DNT": False}, {"data-inlive-views": None}),
+        ({"CONSENT": True, "HONOUR_DNT": False}, {"data-inlive-consent": None}),
     ],
 )
 @pytest.mark.parametrize("banner", ["{% inlive_banner %}", "{% inlive_banner_block %}x{% end_inlive_banner_block %}"])
@@ -298,6 +298,29 @@ def test_banner_after_a_cached_one_brings_the_nonce(fragments):
     html = render(CACHED + "{% inlive_banner %}", {"csp_nonce": "n0nce"})
 
     assert [script.get("nonce") for script in Elements(html).all("script")] == [None, "n0nce"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "page", "scripts"),
+    [
+        ({}, "{% inlive_banner %}", ["banner.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner %}{% inlive_banner %}", ["banner.js", "views.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner views=False %}", ["banner.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner_assets %}{% inlive_banner %}", ["banner.js", "views.js"]),
+        ({}, "{% inlive_banner %}{% inlive_banner views=True %}", ["banner.js", "views.js"]),
+        ({"CONSENT": True}, "{% inlive_banner %}{% inlive_banner %}", ["banner.js", "consent.js"]),
+        ({}, "{% inlive_banner %}{% inlive_banner_assets actions=True %}", ["banner.js", "actions.js"]),
+    ],
+)
+def test_page_brings_the_scripts_that_it_uses_and_no_others(changes, page, scripts):
+    with configured(**changes):
+        found = Elements(render(page, {"csp_nonce": "n0nce"})).all("script")
+
+    assert [script["src"] for script in found] == [f"/static/inlive_banner/{name}" for name in scripts]
+    assert {script["nonce"] for script in found} == {"n0nce"}
+    assert [script["src"] for script in found if "data-inlive-consent" in script] == [
+        f"/static/inlive_banner/{name}" for name in scripts if name == "consent.js"
+    ]
 
 
 def test_assets_tag_brings_them_once_and_the_banners_none():
