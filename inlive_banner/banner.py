@@ -5,45 +5,53 @@ Needs neither a database nor a request, so that a page with a banner costs nothi
 
 from __future__ import annotations
 
-import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from django.utils.safestring import SafeData
 from django.utils.translation import gettext_lazy as _
 
+from inlive_banner import arguments
+from inlive_banner.arguments import plain
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import ConfigurationError, InvalidBannerError
+from inlive_banner.links import Link, link_path
 
-__all__ = ["ARGUMENTS", "MAX_NAME_LENGTH", "Banner", "build_banner"]
+__all__ = ["ARGUMENTS", "Banner", "build_banner"]
 
-ARGUMENTS = ("name", "href", "text", "image", "alt", "target", "css_class")
+ARGUMENTS = (
+    "name",
+    "href",
+    "text",
+    "image",
+    "alt",
+    "width",
+    "height",
+    "srcset",
+    "sizes",
+    "target",
+    "css_class",
+    "redirect",
+    "views",
+)
 """What describes a banner; each has a default in `INLIVE_BANNER["BANNER"]` or below."""
 
-MAX_NAME_LENGTH = 200
-"""Characters; the length of the column that keeps it."""
+_OF_IMAGES = ("alt", "width", "height", "srcset", "sizes")
 
-_DEFAULTS = {
+_DEFAULTS: Mapping[str, object] = {
     "name": "demo-banner",
     "href": "/",
     "text": _("Take a look"),
     "image": "",
-    "alt": "",
+    **dict.fromkeys(_OF_IMAGES, ""),
     "target": "_blank",
     "css_class": "",
+    "redirect": False,
 }
 
-_DANGEROUS_SCHEMES = frozenset({"javascript", "data", "vbscript", "blob", "filesystem"})
-"""Following such an address would run or show what somebody else wrote as if it were the site's own page."""
-
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
-
-# A browser drops these before it looks at the scheme (https://url.spec.whatwg.org/#concept-basic-url-parser),
-# so a check that keeps them in is passed by "java\nscript:".
-_DROPPED_ANYWHERE = str.maketrans("", "", "\t\n\r")
-_DROPPED_AT_ENDS = "".join(map(chr, range(0x21)))
-
-_TARGET_KEYWORDS = ("_blank", "_self", "_parent", "_top")
+_HAS_WIDTHS = re.compile(r" [0-9]+w$")
+_LINK = re.compile(r"<a[\s>]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +61,25 @@ class Banner:
     name: str
     """What the log calls the banner."""
     href: str
-    """Where the link leads."""
+    """Where the link leads; with `redirect`, by way of the site's own address."""
+    direct_href: str
+    """With `redirect`, where that leads in the end: the script puts it in its place, and counts the click itself."""
     text: str
     """What the link says; "" where an image says it."""
     image: str
     """The image's URL; "" where there is none."""
     alt: str
     """What the image says, to those who don't see it."""
+    width: str
+    """The image's own width in CSS pixels, decimal text: with the height it keeps the place. "" where not given."""
+    height: str
+    """The image's own height, as the width."""
+    srcset: str
+    """The image in other sizes, as HTML has it; "" where there are none."""
+    sizes: str
+    """How wide the image is shown, as HTML has it; "" where not given."""
+    content: str
+    """Of the block form: the HTML of the page's author, which stands in the link instead of image and text."""
     target: str
     """The link's target; "" opens it in the same tab."""
     css_class: str
@@ -72,123 +92,127 @@ class Banner:
     """Where the script publishes to, without a trailing slash."""
     token: str
     """The page token: it lets the page publish to this stream, and nothing else."""
+    views: bool
+    """True where it is counted when the banner is seen."""
+    consent: bool
+    """True where nothing may be stored or sent before the visitor has agreed."""
+    privacy: bool
+    """True where nothing is sent for visitors whose browser asks for that (DNT, GPC)."""
 
 
-def build_banner(*, stream_id: object = None, **arguments: object) -> Banner:
+def build_banner(*, stream_id: object = None, content: str = "", staff: bool = False, **given: object) -> Banner:
     """Build one banner from the tag's arguments; what is None or not given comes from the settings.
+
+    `content` is the block form's HTML, safe as it is. `staff` marks what is published with the banner's token as done
+    by a member of the staff.
 
     Raises `InvalidBannerError` for an argument that can't be used, whether it comes from the tag or from
     `INLIVE_BANNER["BANNER"]`, and `ConfigurationError` for settings that are missing.
     """
-    given = {key: value for key, value in arguments.items() if value is not None}
-    unknown = sorted(given.keys() - set(ARGUMENTS))
-    if unknown:
-        raise InvalidBannerError(
-            f"A banner has no argument {unknown[0]!r}. It has {', '.join(ARGUMENTS)} and stream_id.",
-            argument=unknown[0],
-        )
-    values: dict[str, object] = {**_DEFAULTS, **settings.BANNER, **given}
-    # Image and text replace each other: what the tag gives isn't mixed with the other one's default.
-    if "image" in given:
-        values["alt"] = given.get("alt", "")
-        values["text"] = given.get("text", "") if plain(given["image"]) else values["text"]
-    elif "text" in given:
-        values["image"] = values["alt"] = ""
-    elif values["image"] and "text" not in settings.BANNER:
-        values["text"] = ""
+    values = _values({key: value for key, value in given.items() if value is not None}, is_block=bool(content))
     text = values["text"]
-    image, alt = _address("image", plain(values["image"])), plain(values["alt"])
-    _check_content(plain(text), image, alt)
+    picture = _picture(values)
+    _check_content(plain(text), picture["image"], picture["alt"], content)
     stream = settings.stream(settings.stream_id if stream_id is None else _stream_id(stream_id))
     if not stream.widget_key:
         raise ConfigurationError(
             f'Stream {stream.stream_id} has no widget key. Set INLIVE_BANNER["WIDGET_KEY"] to a key of your own, '
             "any text that is hard to mistake, the same for site and channel."
         )
+    name, target = arguments.name(values["name"]), arguments.href(values["href"])
+    redirect = arguments.flag("redirect", values["redirect"]) and not settings.CONSENT
     return Banner(
-        name=_name(plain(values["name"])),
-        href=_href(plain(values["href"])),
+        name=name,
+        href=link_path(Link(target, name, stream.stream_id)) if redirect else target,
+        direct_href=target if redirect else "",
         text=text if isinstance(text, str) else str(text),  # a safe string stays one: the page's author wrote it
-        image=image,
-        alt=alt,
-        target=_target(plain(values["target"])),
+        **picture,
+        content=content,
+        target=arguments.target(values["target"]),
         css_class=plain(values["css_class"]),
         stream_id=str(stream.stream_id),
         widget_key=stream.widget_key,
         channel_url=settings.channel_url,
-        token=settings.signer.make_page_token(stream.stream_id),
+        token=settings.signer.make_page_token(stream.stream_id, staff=staff),
+        views=arguments.flag("views", values["views"]),
+        consent=settings.CONSENT,
+        privacy=settings.HONOUR_DNT,
     )
 
 
-def plain(value: object) -> str:
-    """The plain text of a template's value, for the template to escape.
-
-    A safe string is HTML (a literal in a template is one too): what counts is the text that a browser would
-    read in it, or `&#106;avascript:` would pass for a harmless address.
-    """
-    text = str(value)
-    return html.unescape(text) + "" if isinstance(text, SafeData) else text
-
-
-def _name(name: str) -> str:
-    if not name.strip():
+def _values(given: Mapping[str, object], *, is_block: bool) -> dict[str, object]:
+    """Each argument's value: the tag's, else the settings', else the default."""
+    unknown = sorted(given.keys() - set(ARGUMENTS))
+    if unknown:
         raise InvalidBannerError(
-            'name is empty. Give the banner the name that the log shall show, such as name="summer-sale"; '
-            "where it comes from a variable, see that the variable has a value.",
-            argument="name",
+            f"A banner has no argument {unknown[0]!r}. It has {', '.join(ARGUMENTS)} and stream_id.",
+            argument=unknown[0],
         )
-    if len(name) > MAX_NAME_LENGTH:
+    values = {**_DEFAULTS, "views": settings.TRACK_VIEWS, **settings.BANNER, **given}
+    # Image, text and the block's content replace each other: what the tag gives isn't mixed with another's default.
+    if is_block:
+        values |= {"text": "", "image": ""}
+    elif "image" in given:
+        values |= {key: given.get(key, "") for key in _OF_IMAGES}
+        values["text"] = given.get("text", "") if plain(given["image"]) else values["text"]
+    elif "text" in given:
+        values |= {"image": "", **{key: given.get(key, "") for key in _OF_IMAGES}}
+    elif values["image"] and "text" not in settings.BANNER:
+        values["text"] = ""
+    return values
+
+
+def _picture(values: Mapping[str, object]) -> dict[str, Any]:
+    """What describes the image; all "" where there is none."""
+    image, alt = arguments.address("image", values["image"]), plain(values["alt"])
+    picture = {
+        "width": arguments.pixels("width", values["width"]),
+        "height": arguments.pixels("height", values["height"]),
+        "srcset": arguments.candidates(values["srcset"]),
+        "sizes": plain(values["sizes"]).strip(),
+    }
+    described = next((key for key in picture if picture[key]), "")
+    if described and not image:
+        if values[described] == settings.BANNER.get(described):
+            return {"image": "", "alt": "", **dict.fromkeys(picture, "")}  # the site's default, of another banner's use
         raise InvalidBannerError(
-            f"name has {len(name)} characters, {name[:40]!r}…; shorten it to {MAX_NAME_LENGTH} or fewer.",
-            argument="name",
+            f'{described} describes an image, and this banner has none. Give it one, such as image="/sale.png", or '
+            f"leave {described} out.",
+            argument=described,
         )
-    return name
-
-
-def _href(href: str) -> str:
-    href = _address("href", href)
-    if not href:
+    for one, other in (("width", "height"), ("height", "width")):
+        if picture[one] and not picture[other]:
+            raise InvalidBannerError(
+                f"{one} is {picture[one]} and {other} is missing. Give both, the image's own: only then does a browser "
+                "keep the place free until the image is there.",
+                argument=other,
+            )
+    if bool(_HAS_WIDTHS.search(picture["srcset"])) != bool(picture["sizes"]):
         raise InvalidBannerError(
-            'href is empty. Say where the banner leads, such as href="https://example.org/"; '
-            "where it comes from a variable, see that the variable has a value.",
-            argument="href",
+            'sizes and the widths in srcset (such as "/sale.png 800w") need each other. Say how wide the image is '
+            'shown, such as sizes="100vw", or leave both out.',
+            argument="sizes",
         )
-    return href
+    return {"image": image, "alt": alt if image else "", **picture}
 
 
-def _address(argument: str, address: str) -> str:
-    address = address.translate(_DROPPED_ANYWHERE).strip(_DROPPED_AT_ENDS)
-    scheme = _SCHEME.match(address)
-    if scheme and scheme[1].lower() in _DANGEROUS_SCHEMES:
-        raise InvalidBannerError(
-            f"{argument} is {address[:60]!r}, and {scheme[1].lower()}: addresses are refused, since they could run "
-            "somebody else's script on your page. Use an https: address or a path of your site.",
-            argument=argument,
-        )
-    return address
-
-
-def _target(target: str) -> str:
-    if target.startswith("_") and target.lower() not in _TARGET_KEYWORDS:
-        raise InvalidBannerError(
-            f"target is {target!r}. Use one of {', '.join(_TARGET_KEYWORDS)}, the name of a frame, "
-            'or target="" for the same tab.',
-            argument="target",
-        )
-    return target
-
-
-def _check_content(text: str, image: str, alt: str) -> None:
+def _check_content(text: str, image: str, alt: str, content: str) -> None:
     if image and not (alt.strip() or text.strip()):
         raise InvalidBannerError(
             f"alt is missing for the image {image!r}. Say in words where the banner leads, "
             'such as alt="To the summer sale": some visitors hear the banner instead of seeing it.',
             argument="alt",
         )
-    if not image and not text.strip():
+    if not (image or text.strip() or content):
         raise InvalidBannerError(
             'text is empty and there is no image. Give the banner one of them, such as text="Summer sale".',
             argument="text",
+        )
+    if _LINK.search(content):
+        raise InvalidBannerError(
+            "The block holds a link, and is one itself: browsers would end it where the other begins. "
+            "Take the inner <a> out.",
+            argument="content",
         )
 
 

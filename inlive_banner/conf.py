@@ -41,7 +41,7 @@ class BannerSettings:
     """The channel's durable log: `sqlite:///relative/path` or `sqlite:////absolute/path`."""
     LOGS_PUBLIC: bool = False
     """True opens the logs page to everybody, not only to people with the view permission."""
-    BANNER: Mapping[str, str] = {}
+    BANNER: Mapping[str, Any] = {}
     """Defaults of the template tag's arguments."""
     STREAMS: Mapping[int | str, Mapping[str, Any]] = {}
     """Several streams, or options of the one: stream id -> {WIDGET_KEY, PUBLIC, ALLOWED_ORIGINS}."""
@@ -67,6 +67,16 @@ class BannerSettings:
     """Interactions of one visitor in ten seconds beyond which they are labelled and not counted; 0 for no bound."""
     HONOUR_DNT: bool = True
     """True takes `DNT: 1` and `Sec-GPC: 1` of a browser for a no: what its person does is not recorded."""
+    TRACK_VIEWS: bool = False
+    """True counts it when half of a banner has been in view for a second."""
+    CONSENT: bool = False
+    """True stores and sends nothing before the visitor has agreed (DOM event `inlive:consent`)."""
+    LABEL_STAFF: bool = True
+    """True marks what signed-in members of the staff do, so that it is left out of the counts."""
+    REDIRECT_HOSTS: list[str] | tuple[str, ...] = ()
+    """Hosts, besides the site's own, that a link may lead to whose signature isn't this site's; as `example.org`."""
+    PUBLISH_TIMEOUT: float = 2.0
+    """How long a publish from the server may take, with all its tries."""
 
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)
@@ -98,6 +108,11 @@ class BannerSettings:
     def login_url(self) -> str:
         """Django's LOGIN_URL: an address, or the name of one, where people sign in."""
         return str(django_settings.LOGIN_URL)
+
+    @property
+    def session_cookie_name(self) -> str:
+        """Django's SESSION_COOKIE_NAME: who has none of these is signed in nowhere."""
+        return str(django_settings.SESSION_COOKIE_NAME)
 
     @property
     def stream_id(self) -> int:
@@ -141,14 +156,14 @@ class BannerSettings:
 
     @property
     def channel_internal_url(self) -> str:
-        """The absolute URL that the worker uses, without a trailing slash. Raises `ConfigurationError`."""
+        """The absolute URL that the site's own processes use, without a trailing slash. Raises `ConfigurationError`."""
         url = self.CHANNEL_INTERNAL_URL or self.CHANNEL_URL
         if url.startswith(("http://", "https://")):
             return url.rstrip("/")
         if not self.CHANNEL_INTERNAL_URL and self.debug:
             return _DEBUG_INTERNAL_URL
         raise ConfigurationError(
-            f"The worker needs an absolute URL of the channel, and has {url!r}. "
+            f"The site's own processes need an absolute URL of the channel, and have {url!r}. "
             f'Set INLIVE_BANNER["CHANNEL_INTERNAL_URL"], for example to "{_DEBUG_INTERNAL_URL}".'
         )
 

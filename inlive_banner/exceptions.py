@@ -11,11 +11,15 @@ __all__ = [
     "InliveBannerError",
     "InvalidBannerError",
     "InvalidEnvelopeError",
+    "InvalidPublishError",
     "InvalidTokenError",
     "LogBusyError",
     "LogError",
     "LogOwnedError",
     "LogUnavailableError",
+    "PublishError",
+    "PublishRefusedError",
+    "PublishUnavailableError",
     "SourceError",
     "SourceRefusedError",
     "SourceUnavailableError",
@@ -37,6 +41,15 @@ class InvalidBannerError(InliveBannerError, ValueError):
         super().__init__(message)
         self.argument = argument
         """The argument at fault, by its name in the template tag."""
+
+
+class InvalidPublishError(InliveBannerError, ValueError):
+    """What is to be published can't be. The message names the argument and says what to give instead."""
+
+    def __init__(self, message: str, *, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+        """The argument of `publish()` at fault."""
 
 
 class InvalidEnvelopeError(InliveBannerError, ValueError):
@@ -86,5 +99,32 @@ class SourceRefusedError(SourceError):
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
+        self.status = status
+        """The HTTP status of the refusal."""
+
+
+class PublishError(InliveBannerError, ConnectionError):
+    """The root of the errors in publishing to the channel from the server."""
+
+    def __init__(self, message: str, *, publish_id: str) -> None:
+        super().__init__(message)
+        self.publish_id = publish_id
+        """Publish with the same one again, and it counts once however often it arrived."""
+
+
+class PublishUnavailableError(PublishError):
+    """The channel can't be reached, or can't take anything now. Worth trying again; it may have arrived."""
+
+    def __init__(self, message: str, *, publish_id: str, retry_after_seconds: float = 0) -> None:
+        super().__init__(message, publish_id=publish_id)
+        self.retry_after_seconds = retry_after_seconds
+        """How long the channel asks to wait before; 0 where it doesn't say."""
+
+
+class PublishRefusedError(PublishError):
+    """The channel has said no. Trying the same again won't help."""
+
+    def __init__(self, message: str, *, publish_id: str, status: int) -> None:
+        super().__init__(message, publish_id=publish_id)
         self.status = status
         """The HTTP status of the refusal."""

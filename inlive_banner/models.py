@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from inlive_banner.envelope import CLICK, FROM_OLDEST, VIEW
 from inlive_banner.snapshot import Snapshot, Totals
 
-__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Position", "Rollup"]
+__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Pending", "Position", "Rollup"]
 
 
 class Interaction(models.Model):
@@ -251,3 +251,29 @@ class Gap(models.Model):
 
     def __str__(self) -> str:
         return f"stream {self.stream_id} after {self.after_event_id}"
+
+
+class Pending(models.Model):
+    """A publish of the site's own that the channel hasn't taken yet: kept until it has.
+
+    Nothing here says who the visitor was: an address is never stored.
+    """
+
+    publish_id = models.CharField(_("publish id"), max_length=64, unique=True)
+    """Makes it harmless that several processes may send the same row, or one sends it twice."""
+    stream_id = models.PositiveBigIntegerField(_("stream"))
+    message = models.TextField(_("message"))
+    """The interaction as the wire has it, JSON."""
+    user_agent = models.CharField(_("user agent"), max_length=500, blank=True)
+    """The visitor's: the channel knows crawlers by it."""
+    purpose = models.CharField(_("purpose"), max_length=100, blank=True)
+    """What the browser said of its request (`prefetch`)."""
+    staff = models.BooleanField(_("by staff"), default=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("pending publish")
+        verbose_name_plural = _("pending publishes")
+
+    def __str__(self) -> str:
+        return f"{self.publish_id} for stream {self.stream_id}"

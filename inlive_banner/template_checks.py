@@ -14,7 +14,7 @@ from django.template.backends.django import DjangoTemplates
 
 __all__ = ["check_templates"]
 
-_WRONG_TAG = re.compile(r"<%\s*((?:inlive_banner|inlive_logs|inlive_banner_block)\b.*?)\s*%[>}]")
+_WRONG_TAG = re.compile(r"<%\s*((?:inlive_banner(?:_block|_assets)?|end_inlive_banner_block|inlive_logs)\b.*?)\s*%[>}]")
 _SUFFIXES = frozenset({".html", ".htm", ".txt", ".xml", ".svg", ".md", ".djhtml"})
 _NOT_OURS = frozenset({"site-packages", "dist-packages", "node_modules"})
 """Folders of installed packages: whoever reads the message can't mend those."""

@@ -179,3 +179,149 @@ def test_banner_text_that_is_safe_stays_so_and_no_other():
 def test_banner_channel_url_loses_its_last_slash():
     with configured(CHANNEL_URL="https://channel.example.org/"):
         assert build_banner().channel_url == "https://channel.example.org"
+
+
+# Images
+
+
+def test_banner_image_keeps_its_size_and_its_other_sizes():
+    banner = build_banner(
+        image="/sale.png", alt="Sale", width=728, height="90", srcset="/sale.png 728w, /big.png 1456w", sizes="100vw"
+    )
+
+    assert (banner.width, banner.height) == ("728", "90")
+    assert (banner.srcset, banner.sizes) == ("/sale.png 728w, /big.png 1456w", "100vw")
+
+
+@pytest.mark.parametrize("argument", ["width", "height"])
+@pytest.mark.parametrize("value", ["12em", "100%", "1.5", 0, -1, True, "0", 1e3, "١٢", 100_001, "9" * 5000])
+def test_banner_image_of_a_bad_size_is_refused(argument, value):
+    size = {"width": 10, "height": 10, argument: value}
+    with pytest.raises(InvalidBannerError, match=f"{argument} is .*whole number") as caught:
+        build_banner(image="/sale.png", alt="Sale", **size)
+    assert caught.value.argument == argument
+
+
+@pytest.mark.parametrize(("given", "missing"), [("width", "height"), ("height", "width")])
+def test_banner_image_with_half_a_size_is_refused(given, missing):
+    """A browser keeps no place free by one of them."""
+    with pytest.raises(InvalidBannerError, match=f"{missing} is missing") as caught:
+        build_banner(image="/sale.png", alt="Sale", **{given: 100})
+    assert caught.value.argument == missing
+
+
+@pytest.mark.parametrize(
+    "srcset",
+    [
+        "javascript:x 1x",
+        "/a.png 1x, data:image/png;base64,AAAA 2x",
+        "/a.png 1x, java\tscript:x 2x",
+        mark_safe("/a.png 1x, &#106;avascript:x 2x"),
+    ],
+)
+def test_banner_srcset_with_a_dangerous_address_is_refused(srcset):
+    with pytest.raises(InvalidBannerError, match="srcset") as caught:
+        build_banner(image="/a.png", alt="A", srcset=srcset)
+    assert caught.value.argument == "srcset"
+
+
+@pytest.mark.parametrize(
+    ("srcset", "words"),
+    [
+        ("/a.png 2y", "'2y'"),
+        ("/a.png -2x", "'-2x'"),
+        ("/a.png 800w 600h", "'800w 600h'"),
+        ("/a.png 800w, /b.png 2x", "mixes"),
+        ("/a.png, /b.png 800w", "mixes"),
+    ],
+)
+def test_banner_srcset_that_no_browser_reads_is_refused(srcset, words):
+    with pytest.raises(InvalidBannerError, match=words):
+        build_banner(image="/a.png", alt="A", srcset=srcset, sizes="100vw")
+
+
+@pytest.mark.parametrize(
+    ("srcset", "expected"),
+    [
+        ("/a.png", "/a.png"),
+        ("/new 1x,\n  /b,c.png 1.5x,", "/new 1x, /b,c.png 1.5x"),
+        (mark_safe("/a?b=1&amp;c=2 2x"), "/a?b=1&c=2 2x"),
+        ("/new", "/new"),
+        ("", ""),
+    ],
+)
+def test_banner_srcset_that_browsers_read_keeps_its_images(srcset, expected):
+    assert build_banner(image="/a.png", alt="A", srcset=srcset).srcset == expected
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sizes": "100vw"}, {"srcset": "/a.png 800w"}, {"srcset": "/w 2x", "sizes": "1px"}]
+)
+def test_banner_widths_and_sizes_need_each_other(changes):
+    with pytest.raises(InvalidBannerError, match="sizes and the widths"):
+        build_banner(image="/a.png", alt="A", **changes)
+
+
+@pytest.mark.parametrize("changes", [{"width": 1, "height": 1}, {"srcset": "/a.png 2x"}])
+def test_banner_without_an_image_takes_nothing_of_one(changes):
+    with pytest.raises(InvalidBannerError, match="describes an image, and this banner has none"):
+        build_banner(text="Sale", **changes)
+
+
+def test_banner_without_an_image_drops_the_settings_size():
+    with configured(BANNER={"image": "/sale.png", "alt": "Sale", "width": 728, "height": 90}):
+        assert build_banner().width == "728"
+        assert build_banner(text="Words").width == build_banner(content="<b>Words</b>").width == ""
+        assert build_banner(image="/other.png", alt="Other").width == ""
+
+
+# The block form
+
+
+def test_banner_with_content_has_nothing_else_to_show():
+    with configured(BANNER={"image": "/sale.png", "alt": "Sale", "text": "Words"}):
+        banner = build_banner(content=mark_safe("<b>Sale</b>"))
+
+    assert (banner.content, banner.text, banner.image, banner.alt) == ("<b>Sale</b>", "", "", "")
+
+
+@pytest.mark.parametrize("content", ["<a href='/x'>x</a>", "<b><A\nhref=/>x</A></b>", "<a>x</a>"])
+def test_banner_with_a_link_in_its_content_is_refused(content):
+    with pytest.raises(InvalidBannerError, match="inner <a>"):
+        build_banner(content=mark_safe(content))
+
+
+def test_banner_with_other_elements_in_its_content_is_fine():
+    assert build_banner(content=mark_safe("<article><abbr>x</abbr></article>")).content
+
+
+# What is counted, and for whom
+
+
+@pytest.mark.parametrize(
+    ("setting", "argument", "expected"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+def test_banner_views_are_counted_as_the_setting_says_unless_the_banner_says_otherwise(setting, argument, expected):
+    with configured(TRACK_VIEWS=setting):
+        assert build_banner(views=argument).views is expected
+
+
+@pytest.mark.parametrize("argument", ["views", "redirect"])
+@pytest.mark.parametrize("value", ["False", "", 1, 0])
+def test_banner_flag_that_is_neither_true_nor_false_is_refused(argument, value):
+    with pytest.raises(InvalidBannerError, match=f"{argument} is .* without quotes"):
+        build_banner(**{argument: value})
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_banner_takes_consent_and_privacy_from_the_settings(value):
+    with configured(CONSENT=value, HONOUR_DNT=value):
+        banner = build_banner()
+
+    assert (banner.consent, banner.privacy) == (value, value)
+
+
+def test_banner_for_staff_has_a_token_of_its_own():
+    assert build_banner(staff=True).token.startswith("15~staff:")
+    assert build_banner().token.startswith("15:")

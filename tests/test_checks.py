@@ -93,6 +93,12 @@ def test_no_settings_at_all_name_what_is_missing(settings):
         ("IMPOSSIBLE_RATE", -1),
         ("IMPOSSIBLE_RATE", False),
         ("HONOUR_DNT", 1),
+        ("TRACK_VIEWS", 1),
+        ("CONSENT", "yes"),
+        ("LABEL_STAFF", "no"),
+        ("REDIRECT_HOSTS", "example.org"),
+        ("REDIRECT_HOSTS", {"example.org"}),
+        ("PUBLISH_TIMEOUT", 0),
     ],
 )
 def test_value_of_the_wrong_type_is_an_error(key, value):
@@ -112,6 +118,8 @@ def test_value_of_the_wrong_type_is_an_error(key, value):
         ("IMPOSSIBLE_RATE", 0),
         ("TRUSTED_PROXIES", ["10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.0/120"]),
         ("OWN_ADDRESSES", ("192.0.2.7",)),
+        ("REDIRECT_HOSTS", ["a"]),
+        ("REDIRECT_HOSTS", ("a",)),
     ],
 )
 def test_value_of_the_right_type_is_fine(key, value):
@@ -276,6 +284,9 @@ def test_relative_log_is_looked_for_in_the_working_directory(tmp_path, monkeypat
         ({"image": "/x.png"}, "alt is missing", 'set "alt"'),
         ({"name": ""}, "name is empty", 'set "name"'),
         ({"target": "_new"}, "_blank", 'set "target"'),
+        ({"width": "12em", "image": "/x.png", "alt": "x", "height": 1}, "whole number", 'set "width"'),
+        ({"redirect": "yes"}, "without quotes", 'set "redirect"'),
+        ({"redirect": True, "href": "mailto:a@example.org"}, "Leave redirect out", 'set "href"'),
     ],
 )
 def test_banner_defaults_that_cannot_be_used_are_an_error(banner, words, hint):

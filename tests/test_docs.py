@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template import engines
 
 from inlive_banner.banner import ARGUMENTS
 from inlive_banner.conf import BannerSettings
@@ -29,6 +30,21 @@ def test_checks_table_names_each_check() -> None:
 
 def test_tags_table_names_each_argument() -> None:
     assert names_in_table("Tags") == {*ARGUMENTS, "stream_id"}
+
+
+def test_page_authors_table_names_each_argument() -> None:
+    pages = (ROOT / "docs" / "pages.md").read_text(encoding="utf-8")
+
+    assert names_in_table("The banner", pages) == {*ARGUMENTS, "stream_id"}
+
+
+@pytest.mark.parametrize(
+    "example", re.findall(r"```django\n(.*?)```", (ROOT / "docs" / "pages.md").read_text(encoding="utf-8"), re.DOTALL)
+)
+def test_page_authors_example_is_a_banner(example: str) -> None:
+    html = engines["django"].from_string("{% load inlive_banner %}" + example).render()
+
+    assert 'data-inlive-banner="summer-sale"' in html
 
 
 def test_commands_table_names_each_command() -> None:
@@ -61,9 +77,9 @@ def test_document_has_one_sentence_per_line(path: Path) -> None:
     assert not crowded
 
 
-def names_in_table(heading: str) -> set[str]:
+def names_in_table(heading: str, document: str = README) -> set[str]:
     """What stands in backquotes in the first column of a section's table."""
-    section = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert section, f"README has no section {heading!r}"
+    section = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", document, re.MULTILINE | re.DOTALL)
+    assert section, f"the document has no section {heading!r}"
     first_cells = re.findall(r"^\| ([^|]+) \|", section[1], re.MULTILINE)
     return {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}

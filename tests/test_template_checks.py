@@ -29,6 +29,8 @@ def test_template_with_the_right_tag_has_no_message(site):
     [
         ("  <p><% inlive_banner %></p>", "{% load inlive_banner %} <p>{% inlive_banner %}</p>"),
         ('<%inlive_banner name="a"%>', '{% load inlive_banner %} {% inlive_banner name="a" %}'),
+        ("<% end_inlive_banner_block %>", "{% load inlive_banner %} {% end_inlive_banner_block %}"),
+        ("<% inlive_banner_assets %>", "{% load inlive_banner %} {% inlive_banner_assets %}"),
         ("<% inlive_logs %}", "{% load inlive_banner %} {% inlive_logs %}"),
         (
             "<% inlive_banner %> <% inlive_banner href='/100%/' %>",

@@ -1,28 +1,33 @@
 """`{% load inlive_banner %}`: the banner and the live log, for any page.
 
 {% inlive_banner name="summer-sale" href="/sale/" text="Summer sale" %}
+{% inlive_banner_block name="summer-sale" href="/sale/" %}<strong>Summer</strong> sale{% end_inlive_banner_block %}
 {% inlive_logs %}
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.template.context import Context
+from django.utils.safestring import SafeString
 
 from inlive_banner.access import may_read_log
-from inlive_banner.banner import build_banner
+from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
 from inlive_banner.livelog import parse_before, read_live_log
+from inlive_banner.page import banner_assets, in_cached_fragment, is_staff_page, nonce_of
 
 register = template.Library()
 
+_BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
 
-@register.inclusion_tag("inlive_banner/banner_with_assets.html", takes_context=True)
+
+@register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
 def inlive_banner(
     context: Context,
     *,
@@ -31,28 +36,87 @@ def inlive_banner(
     text: object = None,
     image: object = None,
     alt: object = None,
+    width: object = None,
+    height: object = None,
+    srcset: object = None,
+    sizes: object = None,
     target: object = None,
     css_class: object = None,
+    redirect: object = None,
+    views: object = None,
     stream_id: object = None,
 ) -> dict[str, Any]:
     """Render a banner: a plain link, whose clicks are published. All arguments are optional.
 
     Raises `TemplateSyntaxError` for an argument that can't be used, `ConfigurationError` for missing settings.
     """
-    try:
-        banner = build_banner(
-            name=name,
-            href=href,
-            text=text,
-            image=image,
-            alt=alt,
-            target=target,
-            css_class=css_class,
-            stream_id=stream_id,
+    banner = _build(
+        context,
+        "inlive_banner",
+        name=name,
+        href=href,
+        text=text,
+        image=image,
+        alt=alt,
+        width=width,
+        height=height,
+        srcset=srcset,
+        sizes=sizes,
+        target=target,
+        css_class=css_class,
+        redirect=redirect,
+        views=views,
+        stream_id=stream_id,
+    )
+    return {"banner": banner, **banner_assets(_memory(context), context, views=banner.views)}
+
+
+@register.simple_block_tag(takes_context=True, end_name="end_inlive_banner_block")
+def inlive_banner_block(
+    context: Context,
+    content: SafeString,
+    *,
+    name: object = None,
+    href: object = None,
+    target: object = None,
+    css_class: object = None,
+    redirect: object = None,
+    views: object = None,
+    stream_id: object = None,
+) -> SafeString:
+    """Render a banner whose content is what stands in the block, as the page's author wrote it.
+
+    Raises as `inlive_banner`.
+    """
+    if not content.strip():
+        raise template.TemplateSyntaxError(
+            "{% inlive_banner_block %}: there is nothing in the block. Write what the banner shall show before "
+            "{% end_inlive_banner_block %}."
         )
-    except InvalidBannerError as error:
-        raise template.TemplateSyntaxError(f"{{% inlive_banner %}}: {error}") from error
-    return {"banner": banner, **_assets(context, "banner")}
+    banner = _build(
+        context,
+        "inlive_banner_block",
+        content=content,
+        name=name,
+        href=href,
+        target=target,
+        css_class=css_class,
+        redirect=redirect,
+        views=views,
+        stream_id=stream_id,
+    )
+    page = cast("template.Template", context.template)  # set while a page renders
+    values = {"banner": banner, **banner_assets(_memory(context), context, views=banner.views)}
+    return page.engine.get_template(_BANNER_TEMPLATE).render(context.new(values))
+
+
+@register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
+def inlive_banner_assets(context: Context, *, actions: bool = False) -> dict[str, Any]:
+    """Render stylesheet and scripts alone, for a page whose banners come out of a cache; the banners then bring none.
+
+    With `actions` also the script for actions of the site's own.
+    """
+    return banner_assets(_memory(context), context, views=settings.TRACK_VIEWS, actions=actions)
 
 
 @register.inclusion_tag("inlive_banner/logs_with_assets.html", takes_context=True)
@@ -64,7 +128,7 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     Raises `ConfigurationError` where the stream isn't configured.
     """
     request: HttpRequest | None = context.get("request")
-    assets = _assets(context, "logs")
+    assets = _logs_assets(context)
     if not may_read_log(request):
         return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
@@ -84,26 +148,29 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     }
 
 
-def _assets(context: Context, kind: str) -> dict[str, Any]:
-    """Say whether this tag brings the stylesheet and script along: the first of its kind on a page does.
+def _build(context: Context, tag: str, **arguments: Any) -> Banner:
+    try:
+        return build_banner(staff=is_staff_page(context.get("request")), **arguments)
+    except InvalidBannerError as error:
+        raise template.TemplateSyntaxError(f"{{% {tag} %}}: {error}") from error
 
-    The page's memory is the bottom frame of the render context, the one that the outermost template's render
-    has pushed. Included and inherited templates stand above it or share it, and copies of the context (as
-    `include … only` and inclusion tags make) share the frame itself; it ends with the page.
+
+def _memory(context: Context) -> dict[Any, Any]:
+    """What the page remembers of its parts.
+
+    It is the bottom frame of the render context, the one that the outermost template's render has pushed. Included and
+    inherited templates stand above it or share it, and copies of the context (as `include … only` and inclusion tags
+    make) share the frame itself; it ends with the page.
     """
-    page: dict[Any, Any] = context.render_context.dicts[:2][-1]
-    key = f"inlive_banner:{kind}"
-    first = key not in page
-    page[key] = True
-    return {"assets": kind if first else "", "nonce": _nonce(context) if first else ""}
+    memory: dict[Any, Any] = context.render_context.dicts[:2][-1]
+    return memory
 
 
-def _nonce(context: Context) -> str:
-    """The page's CSP nonce: Django 6's `csp_nonce`, or django-csp's `request.csp_nonce`; "" where none.
-
-    Both are lazy, are made when their text is asked for, and are false until then, so only None means none.
-    """
-    nonce = context.get("csp_nonce")
-    if nonce is None:
-        nonce = getattr(context.get("request"), "csp_nonce", None)
-    return "" if nonce is None else str(nonce)
+def _logs_assets(context: Context) -> dict[str, Any]:
+    """The first log on a page brings its stylesheet and script; in `{% cache %}` each does, as banners do there."""
+    if in_cached_fragment():
+        return {"assets": "logs", "nonce": ""}
+    memory = _memory(context)
+    first = "inlive_banner/logs.js" not in memory
+    memory["inlive_banner/logs.js"] = True
+    return {"assets": "logs" if first else "", "nonce": nonce_of(context) if first else ""}

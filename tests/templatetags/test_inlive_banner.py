@@ -49,6 +49,7 @@ def compiled(template, templates=None):
         "django.template.loaders.app_directories.Loader",
     ]
     libraries = {
+        "cache": "django.templatetags.cache",
         "inlive_banner": "inlive_banner.templatetags.inlive_banner",
         "i18n": "django.templatetags.i18n",
         "l10n": "django.templatetags.l10n",
@@ -86,6 +87,7 @@ def test_banner_is_a_link_with_what_its_script_needs():
         "data-inlive-stream": "15",
         "data-inlive-widget-key": "test-widget-key",
         "data-inlive-channel": "/channel",
+        "data-inlive-privacy": None,
     }
 
 
@@ -101,6 +103,233 @@ def test_banner_with_an_image_shows_it_instead_of_text():
 
     assert Elements(html).one("img") == {"src": "/sale.png", "alt": "Sale"}
     assert "<span>" not in html
+
+
+@override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="en")
+def test_banner_with_a_sized_image_has_what_keeps_its_place():
+    html = render(
+        '{% inlive_banner image="/a.png" alt="Sale" width=1456 height=180 srcset="/a.png 728w, /b.png 1456w" '
+        'sizes="(width < 40em) 100vw, 728px" %}'
+    )
+
+    assert Elements(html).one("img") == {
+        "src": "/a.png",
+        "srcset": "/a.png 728w, /b.png 1456w",
+        "sizes": "(width < 40em) 100vw, 728px",
+        "alt": "Sale",
+        "width": "1456",
+        "height": "180",
+    }
+
+
+# The block form
+
+
+def test_block_is_the_link_around_what_its_author_wrote():
+    html = render(
+        '{% inlive_banner_block name="sale" href="/sale/" target="" css_class="wide" %}<b>{{ words }}</b>'
+        "{% end_inlive_banner_block %}",
+        {"words": "<Summer & sale>"},
+    )
+
+    link = Elements(html).one("a")
+    assert (link["href"], link["class"], link["data-inlive-banner"]) == ("/sale/", "inlive-banner wide", "sale")
+    assert "data-inlive-token" in link
+    assert "target" not in link
+    assert re.search(r"<a [^>]*><b>&lt;Summer &amp; sale&gt;</b></a>", html)
+
+
+@pytest.mark.parametrize("argument", ["name", "href", "css_class", "target"])
+def test_block_escapes_its_arguments_where_escaping_is_off(argument):
+    evil = "x\"'><script>alert(1)</script>"
+    html = render(
+        f"{{% autoescape off %}}{{% inlive_banner_block {argument}=evil %}}<i>x</i>{{% end_inlive_banner_block %}}"
+        "{% endautoescape %}",
+        {"evil": evil},
+    )
+
+    assert len(Elements(html).all("script")) == 1  # our own, by src
+    assert evil not in html
+    assert "<i>x</i></a>" in html
+
+
+@pytest.mark.parametrize("content", ["", "  \n ", "{% if False %}x{% endif %}"])
+def test_block_without_content_is_a_template_error(content):
+    with pytest.raises(TemplateSyntaxError, match="nothing in the block"):
+        render(f"{{% inlive_banner_block %}}{content}{{% end_inlive_banner_block %}}")
+
+
+@pytest.mark.parametrize("argument", ['text="x"', 'image="/x.png"', "link=1"])
+def test_block_with_an_argument_that_it_does_not_have_is_a_template_error(argument):
+    with pytest.raises(TemplateSyntaxError, match=argument.partition("=")[0]):
+        render(f"{{% inlive_banner_block {argument} %}}x{{% end_inlive_banner_block %}}")
+
+
+def test_block_with_a_dangerous_address_names_its_tag():
+    with pytest.raises(TemplateSyntaxError, match=r"inlive_banner_block %}: href is"):
+        render('{% inlive_banner_block href="javascript:x" %}x{% end_inlive_banner_block %}')
+
+
+def test_block_and_banner_bring_the_assets_once():
+    html = render(
+        "{% include 'part.html' only %}{% inlive_banner %}{% inlive_banner_block %}x{% end_inlive_banner_block %}",
+        templates={
+            "part.html": LOADED
+            + "{% with w=1 %}{% inlive_banner_block %}{{ w }}{% end_inlive_banner_block %}{% endwith %}"
+        },
+    )
+
+    assert len(Elements(html).all("a")) == 3
+    assert len(Elements(html).all("script")) == len(Elements(html).all("link")) == 1
+
+
+# What is counted, and for whom
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes"),
+    [
+        ({}, {"data-inlive-privacy": None}),
+        ({"HONOUR_DNT": False}, {}),
+        ({"TRACK_VIEWS": True, "HONOUR_DNT": False}, {"data-inlive-views": None}),
+        ({"CONSENT": True, "HONOUR_DNT": False}, {"data-inlive-consent": None}),
+    ],
+)
+@pytest.mark.parametrize("banner", ["{% inlive_banner %}", "{% inlive_banner_block %}x{% end_inlive_banner_block %}"])
+def test_banner_has_an_attribute_for_each_part_that_the_site_uses(changes, attributes, banner):
+    with configured(**changes):
+        link = Elements(render(banner)).one("a")
+
+    optional = ("data-inlive-privacy", "data-inlive-views", "data-inlive-consent", "data-inlive-href")
+    assert {name: link[name] for name in optional if name in link} == attributes
+
+
+def signed_in_request(user, cookie="sessionid"):
+    request = request_of(user)
+    request.COOKIES[cookie] = "x"
+    return request
+
+
+STAFF = User(username="editor", is_staff=True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "changes", "is_marked"),
+    [
+        (signed_in_request(STAFF), {}, True),
+        (signed_in_request(STAFF), {"LABEL_STAFF": False}, False),
+        (signed_in_request(User(username="reader")), {}, False),
+        (signed_in_request(AnonymousUser()), {}, False),
+        (signed_in_request(STAFF, "another"), {}, False),
+        (RequestFactory().get("/", headers={"cookie": "sessionid=x"}), {}, False),
+        (None, {}, False),
+    ],
+    ids=["staff", "unlabelled", "reader", "anonymous", "no-session", "no-middleware", "no-request"],
+)
+def test_banner_marks_what_staff_does(request_, changes, is_marked):
+    values = {"request": request_} if request_ else {}
+    with configured(**changes):
+        for banner in ("{% inlive_banner %}", "{% inlive_banner_block %}x{% end_inlive_banner_block %}"):
+            token = Elements(render(banner, values)).one("a")["data-inlive-token"]
+
+            assert token.startswith("15~staff:") is is_marked
+
+
+class Untouchable:
+    def __get__(self, instance, owner):
+        raise AssertionError("the user was asked for")
+
+
+def test_banner_without_a_session_cookie_leaves_user_and_session_alone():
+    class Request(type(RequestFactory().get("/"))):
+        user = session = Untouchable()
+
+    request = RequestFactory().get("/")
+    request.__class__ = Request
+
+    assert "~staff" not in render("{% inlive_banner %}", {"request": request})
+
+
+def test_banner_in_a_page_that_is_cached_for_all_marks_nobody(settings):
+    """`cache_page` stores the page before the session's middleware could vary it by cookie."""
+    request = signed_in_request(STAFF)
+    request._cache_update_cache = True
+
+    assert "~staff" not in render("{% inlive_banner %}", {"request": request})
+
+
+# In {% cache %}
+
+
+@pytest.fixture
+def fragments(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "fragments"}}
+    from django.core.cache import cache
+
+    cache.clear()
+
+
+CACHED = "{% load cache %}{% cache 60 banner %}{% inlive_banner %}{% endcache %}"
+CACHED_INCLUDE = "{% load cache %}{% cache 60 banner %}{% include 'part.html' only %}{% endcache %}"
+PART = {"part.html": "{% load inlive_banner %}{% inlive_banner %}"}
+
+
+@pytest.mark.parametrize("cached", [CACHED, CACHED_INCLUDE])
+def test_cached_banner_marks_nobody_as_staff(fragments, cached):
+    """Or all who are shown the fragment later would be left out of the counts."""
+    html = render(cached, {"request": signed_in_request(STAFF)}, templates=PART)
+
+    assert "~staff" not in html
+    assert "data-inlive-token" in html
+
+
+@pytest.mark.parametrize("cached", [CACHED, CACHED_INCLUDE])
+def test_cached_banner_brings_its_script_to_pages_where_it_is_the_only_one(fragments, cached):
+    first = render("{% inlive_banner %}" + cached, templates=PART)
+    second = render(cached, templates=PART)
+
+    assert len(Elements(first).all("a")) == 2
+    assert [script["src"] for script in Elements(second).all("script")] == ["/static/inlive_banner/banner.js"]
+
+
+def test_cached_banner_keeps_no_nonce_of_the_page_that_filled_the_cache(fragments):
+    assert "n0nce" not in render(CACHED, {"csp_nonce": "n0nce"})
+
+
+def test_banner_after_a_cached_one_brings_the_nonce(fragments):
+    html = render(CACHED + "{% inlive_banner %}", {"csp_nonce": "n0nce"})
+
+    assert [script.get("nonce") for script in Elements(html).all("script")] == [None, "n0nce"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "page", "scripts"),
+    [
+        ({}, "{% inlive_banner %}", ["banner.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner %}{% inlive_banner %}", ["banner.js", "views.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner views=False %}", ["banner.js"]),
+        ({"TRACK_VIEWS": True}, "{% inlive_banner_assets %}{% inlive_banner %}", ["banner.js", "views.js"]),
+        ({}, "{% inlive_banner %}{% inlive_banner views=True %}", ["banner.js", "views.js"]),
+        ({"CONSENT": True}, "{% inlive_banner %}{% inlive_banner %}", ["banner.js", "consent.js"]),
+        ({}, "{% inlive_banner %}{% inlive_banner_assets actions=True %}", ["banner.js", "actions.js"]),
+    ],
+)
+def test_page_brings_the_scripts_that_it_uses_and_no_others(changes, page, scripts):
+    with configured(**changes):
+        found = Elements(render(page, {"csp_nonce": "n0nce"})).all("script")
+
+    assert [script["src"] for script in found] == [f"/static/inlive_banner/{name}" for name in scripts]
+    assert {script["nonce"] for script in found} == {"n0nce"}
+    assert [script["src"] for script in found if "data-inlive-consent" in script] == [
+        f"/static/inlive_banner/{name}" for name in scripts if name == "consent.js"
+    ]
+
+
+def test_assets_tag_brings_them_once_and_the_banners_none():
+    html = render("{% inlive_banner_assets %}{% inlive_banner_assets %}{% inlive_banner %}", {"csp_nonce": "n0nce"})
+
+    assert [tag for tag, _ in Elements(html).found] == ["link", "script", "a", "span"]
+    assert Elements(html).one("script")["nonce"] == "n0nce"
 
 
 @pytest.mark.parametrize("wrapper", ["{}", "{{% autoescape off %}}{}{{% endautoescape %}}"])
