@@ -21,9 +21,9 @@ from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.filters import ActionFilter, BannerFilter, PeopleFilter, StreamFilter, newest
 from inlive_banner.livelog import LABEL_WORDS
-from inlive_banner.models import DayUnique, Gap, Interaction, Position, Rollup
+from inlive_banner.models import DayUnique, Gap, Interaction, Pending, Position, Rollup
 
-__all__ = ["DayUniqueAdmin", "GapAdmin", "InteractionAdmin", "PositionAdmin", "RollupAdmin"]
+__all__ = ["DayUniqueAdmin", "GapAdmin", "InteractionAdmin", "PendingAdmin", "PositionAdmin", "RollupAdmin"]
 
 if TYPE_CHECKING:  # generic only to type checkers
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -216,6 +216,20 @@ class GapAdmin(ReadOnlyAdmin):
     def lost(self, row: Gap) -> str:
         """How many events are missing; "unknown" where the log that had them is gone."""
         return str(_("unknown")) if row.lost_events is None else number_format(row.lost_events, force_grouping=True)
+
+
+@admin.register(Pending)
+class PendingAdmin(ReadOnlyAdmin):
+    """What the site itself has published and the channel hasn't taken yet."""
+
+    list_display = ("created", "stream", "message", "staff")
+    fields = ("created", "stream", "publish_id", "message", "user_agent", "purpose", "staff")
+    ordering = ("pk",)  # the oldest is sent first
+
+    @admin.display(description=_("created"))
+    def created(self, row: Pending) -> str:
+        """When the site published it."""
+        return _to_the_second(row.created_at)
 
 
 @admin.register(Rollup)

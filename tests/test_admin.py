@@ -15,13 +15,13 @@ from django.urls import reverse
 
 from inlive_banner import admin as our_admin
 from inlive_banner import filters
-from inlive_banner.models import DayUnique, Gap, Interaction, Position, Rollup
+from inlive_banner.models import DayUnique, Gap, Interaction, Pending, Position, Rollup
 from tests.configured import configured
 from tests.rows import NOON, make_interaction
 
 LIST = "/admin/inlive_banner/interaction/"
 LIVE = "/admin/inlive_banner/interaction/live/"
-MODELS = [DayUnique, Gap, Interaction, Position, Rollup]
+MODELS = [DayUnique, Gap, Interaction, Position, Rollup, Pending]
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def rows(db):
         Gap.objects.create(
             stream_id=15, after_event_id="a1b2c3d4-5", resumed_after="a1b2c3d4-9", lost_events=lost, found_at=NOON
         )
+    Pending.objects.create(publish_id="pending-1", stream_id=15, message='{"name":"<b>sale"}', user_agent="Firefox")
     return Interaction.objects.bulk_create(
         make_interaction(
             number,
@@ -334,3 +335,9 @@ def test_gap_shows_how_many_events_are_missing_or_that_nobody_knows(rows, boss):
 
     assert re.findall(r'<td class="field-lost">(.*?)</td>', page) == ["unknown", "1,234"]
     assert "12:00:00" in page
+
+
+def test_pending_publish_is_shown_as_it_will_be_sent(rows, boss):
+    page = boss.get("/admin/inlive_banner/pending/").content.decode()
+
+    assert "{&quot;name&quot;:&quot;&lt;b&gt;sale&quot;}" in page

@@ -57,7 +57,7 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "jinja2": {"banner", "conf", "page", "rendering"},
     "snippet": {"banner", "exceptions", "page", "rendering"},
     "outbox": {"conf", "envelope", "exceptions", "models", "publishing"},
-    "visitors": {"conf"},
+    "visitors": {"channel.address", "conf", "exceptions"},
     "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},
     "page": {"conf"},
     "livelog": SITE_SIDE - {"views"},

@@ -128,10 +128,18 @@ def test_page_of_another_site_is_nobodys_business(client, referrer):
 @pytest.mark.django_db
 def test_forwarded_address_is_believed_of_trusted_proxies_alone(client, sender, peer, forwarded, expected):
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
-    with configured(TRUSTED_PROXIES=["127.0.0.1", "10.0.0.0/8", "no network"]):
+    with configured(TRUSTED_PROXIES=["127.0.0.1", "10.0.0.0/8"]):
         client.get(link(), REMOTE_ADDR=peer, headers=headers)
 
     assert sender[0].address == expected
+
+
+@pytest.mark.django_db
+def test_click_is_counted_without_an_address_where_the_proxies_cant_be_read(client, sender):
+    with configured(TRUSTED_PROXIES=["no network"]):
+        client.get(link())
+
+    assert [out.address for out in sender] == [""]
 
 
 @pytest.mark.parametrize("header", ["sec-purpose", "purpose", "x-moz", "x-purpose"])

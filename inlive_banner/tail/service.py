@@ -6,7 +6,7 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeAlias
@@ -24,12 +24,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _POLL_SECONDS = 0.1
 """How often, while stopping, workers are looked at that may be left behind."""
 
+_MEANWHILE_SECONDS = 5.0
+
 _Inbox: TypeAlias = "queue.SimpleQueue[tuple[Worker | None, BaseException | None]]"
 """What the main thread is told: a worker has ended, with its error; or, without a worker, a signal has come."""
 
 
-def run_workers(workers: Sequence[Worker]) -> None:
+def run_workers(workers: Sequence[Worker], *, meanwhile: Callable[[], object] | None = None) -> None:
     """Run each worker in a thread of its own until all have ended. Call it in the main thread.
+
+    `meanwhile`, if any, is called every few seconds for as long as they run, in one more thread. It must not raise.
 
     On SIGTERM or SIGINT the workers commit what they have read, and the call returns. A second signal raises
     `KeyboardInterrupt` at once; what is open then, the database rolls back. Where one worker raises, the others are
@@ -39,7 +43,7 @@ def run_workers(workers: Sequence[Worker]) -> None:
     running = set(workers)
     stopping = False
     error: BaseException | None = None
-    with _signals_to(inbox):
+    with _signals_to(inbox), _repeated(meanwhile):
         for worker in workers:
             # Daemons: one that is stuck in an attempt to connect doesn't hold up the process's end.
             threading.Thread(target=_run, args=(worker, inbox), name="inlive-tail", daemon=True).start()
@@ -68,6 +72,24 @@ def _run(worker: Worker, inbox: _Inbox) -> None:
     finally:
         connections.close_all()  # this thread's
         inbox.put((worker, failure))
+
+
+@contextmanager
+def _repeated(call: Callable[[], object] | None) -> Iterator[None]:
+    """Call it now and then while the block runs. One call that is under way at the end is left to end by itself."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while call is not None and not ended.is_set():
+            call()
+            ended.wait(_MEANWHILE_SECONDS)
+
+    if call is not None:
+        threading.Thread(target=repeat, name="inlive-meanwhile", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,20 @@ def test_worker_with_another_secret_key_is_refused_in_one_line(demo: Demo) -> No
 
     assert "CommandError" in worker.printed
     assert "Traceback" not in worker.printed
+
+
+def test_worker_sends_what_the_site_could_not(demo: Demo) -> None:
+    """The channel was away when the site published; whoever wrote the row is gone, too."""
+    statement = (
+        "INSERT INTO inlive_banner_pending (publish_id, stream_id, message, user_agent, purpose, staff, created_at) "
+        "VALUES (?, ?, ?, ?, '', 0, datetime('now'))"
+    )
+    message = '{"name": "sale", "type": "banner", "action": "click", "user_id": "", "time": 1}'
+    with closing(sqlite3.connect(demo.database, timeout=10)) as connection, connection:
+        connection.execute(statement, ("pending-1", STREAM_ID, message, USER_AGENT))
+
+    with demo.worker(), demo.channel():
+        rows = "SELECT publish_id, label FROM inlive_banner_interaction"
+        wait_until(lambda: demo.query(rows), deadline_seconds=DRAIN_SECONDS, what="the pending click")
+        wait_until(lambda: not demo.query("SELECT 1 FROM inlive_banner_pending"), what="an empty outbox")
+        assert demo.query(rows) == [("pending-1", "")]

@@ -86,7 +86,7 @@ def test_command_commits_after_as_many_events_as_it_is_told(
     sizes: list[int] = []
     command = "inlive_banner.management.commands.tail_inlive_clicks"
     monkeypatch.setattr(f"{command}.Worker", lambda *args, batch_size, **options: sizes.append(batch_size))
-    monkeypatch.setattr(f"{command}.run_workers", lambda workers: None)
+    monkeypatch.setattr(f"{command}.run_workers", lambda workers, **_options: None)
 
     run(channel, "--once", "--batch-size=7")
 
@@ -184,7 +184,7 @@ def test_command_that_fails_at_run_time_exits_with_one(channel: FakeChannel, mon
 def test_command_ended_by_a_second_signal_says_so_in_one_line(
     channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(workers: object) -> None:
+    def interrupted(workers, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("inlive_banner.management.commands.tail_inlive_clicks.run_workers", interrupted)

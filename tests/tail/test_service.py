@@ -14,6 +14,7 @@ from django.db import connections
 
 from inlive_banner.exceptions import SourceRefusedError
 from inlive_banner.models import Interaction
+from inlive_banner.tail import service as service_module
 from inlive_banner.tail.service import run_workers
 from inlive_banner.tail.sink import Sink
 from inlive_banner.tail.source import Source
@@ -160,3 +161,21 @@ def test_run_workers_where_one_is_refused_stops_the_others_and_raises(channel: F
         run_workers([follower, refused])
 
     assert follower.phase is Phase.ENDED
+
+
+def test_run_workers_calls_what_is_to_be_done_meanwhile_and_stops_that_with_them(
+    channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_MEANWHILE_SECONDS", 0.01)
+    calls: list[str] = []
+    worker = make_worker(channel)
+
+    def call() -> None:
+        calls.append(threading.current_thread().name)
+        if len(calls) == 3:
+            worker.stop()
+
+    run_workers([worker], meanwhile=call)
+
+    assert set(calls) == {"inlive-meanwhile"}
+    wait_until(lambda: "inlive-meanwhile" not in {thread.name for thread in threading.enumerate()})

@@ -12,9 +12,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
+from django.db import connections
 
 from inlive_banner.conf import settings
 from inlive_banner.exceptions import ConfigurationError, InliveBannerError, SourceRefusedError
+from inlive_banner.outbox import send_pending
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.pace import Pace
 from inlive_banner.tail.reporter import Reporter
@@ -23,6 +25,8 @@ from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source
 from inlive_banner.tail.status import shown_on_terminal
 from inlive_banner.tail.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 EXIT_RUNTIME = 1
 EXIT_USAGE = 2
@@ -125,7 +129,7 @@ class Command(BaseCommand):
                     no_color=options["no_color"],
                 )
                 with shown if verbosity and options["format"] == "text" else nullcontext():
-                    run_workers(list(workers.values()))
+                    run_workers(list(workers.values()), meanwhile=None if once or dry_run else _send_pending)
                 if once or dry_run:
                     reporter.summary(streams)
             except ConfigurationError as error:
@@ -152,6 +156,17 @@ def _batch_size(text: str) -> int:
 def _tell(listeners: Iterable[Callable[[Report], None]], report: Report) -> None:
     for listener in listeners:
         listener(report)
+
+
+def _send_pending() -> None:
+    """Send what the site has published and couldn't send itself. The worker's own work doesn't depend on it."""
+    try:
+        send_pending()
+    except (ConfigurationError, DatabaseError) as error:
+        # Where it is the database or the settings, the workers say so.
+        logger.debug("what is pending stays: %s", error)
+    finally:
+        connections.close_all()  # this thread's: seconds pass until the next call
 
 
 def _source(stream_id: int) -> Source:
