@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from inlive_banner.envelope import read_interaction
-from tests.e2e.banner_pages import PUBLISH, SUBSCRIBE, accepting, banner, banner_page, failed, kept, published
+from tests.e2e.banner_pages import PUBLISH, SUBSCRIBE, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
 from tests.e2e.client import clicks_on
 from tests.e2e.origin import Answer, Origin, Request
@@ -469,6 +469,37 @@ def test_scripts_work_under_a_strict_content_security_policy(
 
     wait_until(lambda: len(origin.had("POST", PUBLISH)) == 2, what="the second try")
     assert len(origin.had("GET", "/static/retry.js")) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "nonce"),
+    [("default-src 'self'", ""), ("default-src 'self'; script-src 'nonce-n0nce'", "n0nce")],
+    ids=["self", "nonce"],
+)
+def test_page_with_all_modules_works_under_a_strict_content_security_policy(
+    page: Page, complaints: Complaints, origin: Origin, name: str, policy: str, nonce: str
+) -> None:
+    """Also where the policy knows scripts by nonce only: what a script imports is its own."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."), Answer.sentence(200, "OK", {}))
+    origin.page("/favicon.ico", "")
+    modules = "".join(module(part) for part in ("views", "actions")) + module("consent", data_inlive_consent="")
+    html = banner_page(banner(name, channel="", token="t", data_inlive_consent=""), modules=modules)
+    html = re.sub("<script>.*?</script>", "", html, flags=re.DOTALL).replace('<link rel="icon" href="data:,">', "")
+    html = html.replace("</head>", '<link rel="stylesheet" href="/static/banner.css"></head>')
+    html = html.replace("<script ", f'<script nonce="{nonce}" ') if nonce else html
+    page.goto(origin.page("/", html, Content_Security_Policy=policy))
+
+    page.evaluate("document.dispatchEvent(new CustomEvent('inlive:consent'))")
+    page.get_by_text("Banner").click()
+    page.evaluate(f"inlive.track('{name}', 'share')")
+
+    def actions() -> set[str]:
+        return {request.json["message"]["action"] for request in origin.had("POST", PUBLISH)}
+
+    wait_until(lambda: actions() == {"click", "share", "view"}, what="click, view and action")
+    wait_until(lambda: origin.had("GET", "/static/retry.js"), what="the second script")
+    wait_until(lambda: not kept(page), what="the second try")
 
 
 def test_script_loads_nothing_that_a_banners_attributes_name(
