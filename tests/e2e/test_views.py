@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, module, published
 from tests.e2e.browser import Complaints
+from tests.e2e.client import stored_broadcasts
 from tests.e2e.origin import Answer, Origin
 from tests.polling import wait_until
 
@@ -283,6 +284,28 @@ def test_page_that_comes_back_is_viewed_again(page: Page, origin: Origin, show: 
     page.clock.run_for(SECOND)
     pass_by(page)
     assert [message["action"] for message in sent(origin)] == ["view", "view"]
+
+
+def test_view_and_marked_click_reach_the_channel_from_a_page_that_leaves(
+    page: Page, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    """Another origin than the page's, and the click leads away in the same tab."""
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    written = banner(name, channel=channel, token=page_token, href="/there")
+    page.goto(origin.page("/", banner_page(written, modules=module("views"))))
+    [told] = published(page)  # a second passes
+    assert told["action"] == "view"
+
+    page.get_by_text("Banner").click()
+    expect(page).to_have_title("There")
+
+    def messages() -> list[dict[str, Any]]:
+        envelopes = stored_broadcasts(channel)
+        return [one["message"] for one in envelopes if one["message"].get("name") == name]
+
+    wait_until(lambda: len(messages()) == 2, what="view and click")
+    assert [(message["action"], message.get("viewed")) for message in messages()] == [("view", None), ("click", True)]
+    assert len({message["user_id"] for message in messages()}) == 1
 
 
 def test_banner_that_has_gone_isnt_viewed(page: Page, origin: Origin, show: Callable[..., None]) -> None:
