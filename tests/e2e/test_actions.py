@@ -91,6 +91,25 @@ def test_action_inside_a_banner_is_recorded_beside_its_click(
     assert sorted(messages(origin)) == sorted([("around", "click"), (expected, "share")])
 
 
+def test_action_with_a_name_needs_any_banner_and_one_without_is_complained_of(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow("inlive-banner: no name for the action download")
+    accepting(origin)
+    links = (
+        '<a href="#1" data-inlive-action="download">Nameless</a> '
+        '<a href="#2" data-inlive-action="download" data-inlive-name="list">Named</a> '
+    )
+    page.goto(origin.page("/", banner_page(links, banner(name, channel="", token="t"), modules=module("actions"))))
+
+    page.get_by_text("Nameless").click()
+    page.get_by_text("Named").click()
+
+    published(page)
+    assert messages(origin) == [("list", "download")]
+    assert len(complaints.heard) == 1
+
+
 @pytest.mark.parametrize("later", [False, True], ids=["parsed", "added-later"])
 def test_banner_with_an_action_has_one_record_of_a_click(page: Page, origin: Origin, name: str, later: bool) -> None:
     accepting(origin)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, module, published
+from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
 from tests.e2e.client import stored_broadcasts
 from tests.e2e.origin import Answer, Origin
@@ -249,6 +249,43 @@ def test_click_doesnt_say_so_before_the_channel_has_the_view(
     assert told == [("view", None), ("click", None), ("view", None), ("click", True)]
     first, _, again, _ = origin.had("POST", PUBLISH)
     assert first.json["publish_id"] == again.json["publish_id"]
+
+
+def test_view_that_couldnt_be_sent_isnt_kept_for_the_next_page(
+    page: Page, complaints: Complaints, origin: Origin, name: str, show: Callable[..., None]
+) -> None:
+    """The click is."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, *[Answer.sentence(503, "Later.")] * 2, Answer.sentence(200, "OK", {}))
+    show()
+    page.clock.run_for(SECOND)
+    failed(page)
+    page.locator("[data-inlive-banner]").click()
+    failed(page, 2)
+
+    page.goto(origin.page("/next", banner_page(banner(name, channel="", token="t"))))
+
+    published(page)
+    pass_by(page)
+    assert [message["action"] for message in sent(origin)] == ["view", "click", "click"]
+    assert kept(page) == 0
+
+
+def test_views_that_couldnt_be_sent_leave_room_for_clicks(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."))
+    stop_clock(page)
+    style = "position: absolute; top: 0; width: 50px; height: 50px"
+    written = [banner(name, channel="", token="t", style=style)] * 30
+    page.goto(origin.page("/", banner_page(*written, modules=module("views"))))
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    failed(page, 30)
+    assert kept(page) == 10
 
 
 def test_refused_view_marks_no_click(

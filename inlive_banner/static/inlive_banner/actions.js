@@ -13,8 +13,8 @@
  *     const greet = () => inlive.track("newsletter", "sign-up", { list: "weekly" });
  *     window.inlive ? greet() : addEventListener("inlive:ready", greet, { once: true });
  *
- * On the page: `<script type="module" src="…/actions.js">`, beside banner.js's own tag. Where there is no banner, that
- * tag is what actions are recorded with, and needs a banner's attributes: data-inlive-banner (the name where no
+ * On the page: `<script type="module" src="…/actions.js">`, beside banner.js's own tag. Where there is no banner, or no
+ * name, that tag is what actions are recorded with, and needs a banner's attributes: data-inlive-banner (the name where no
  * other is given), -stream, -widget-key, -channel, -token; and data-inlive-consent where the site asks for consent.
  */
 
@@ -46,7 +46,7 @@ function track(name, action, extra = {}) {
   if (reserved) throw new TypeError(`inlive.track: extra has ${reserved}, which the message has itself; rename it.`);
   const more = JSON.parse(JSON.stringify(extra));
   const outcome = new Promise((resolve, reject) => {
-    const carrier = document.querySelector(`script${BANNER}`) ?? document.querySelector(BANNER);
+    const carrier = findCarrier(true);
     const conclude = (/** @type {any} */ detail) =>
       detail.data ? resolve(detail) : reject(Object.assign(new Error(detail.reason), { detail }));
     // No event stands behind a script's call; that it is a script's is no sign of a machine in the visitor's place.
@@ -64,6 +64,14 @@ function track(name, action, extra = {}) {
 function check(argument, value, longest) {
   if (typeof value === "string" && value.trim() && [...value].length <= longest) return;
   throw new TypeError(`inlive.track: ${argument} is ${JSON.stringify(value)}; give it text of 1 to ${longest} characters.`);
+}
+
+/**
+ * @param {boolean} named Whether the action has a name of its own: with that, any banner's stream will do.
+ * @returns {Element | null} What an action that belongs to no banner is recorded with.
+ */
+function findCarrier(named) {
+  return document.querySelector(`script${BANNER}`) ?? (named ? document.querySelector(BANNER) : null);
 }
 
 /**
@@ -91,9 +99,11 @@ function recordClick({ target, button, isTrusted }) {
   const element = target.closest?.(ACTION);
   // A banner's own click banner.js records, with what `nameActions` has given it.
   if (!element || button > 1 || element.matches(BANNER)) return;
-  const carrier = element.closest(BANNER) ? element : document.querySelector(`script${BANNER}`);
   const { inliveAction: action, inliveName: name } = element.dataset;
-  if (carrier && action) record(carrier, { action, ...(name && { name }), isTrusted });
+  if (!action) return;
+  const carrier = element.closest(BANNER) ? element : findCarrier(!!name);
+  if (carrier) record(carrier, { action, ...(name && { name }), isTrusted });
+  else console.error("inlive-banner: no name for the action", action, "on", element);
 }
 
 /** Has banner.js record the clicks on banners that name an action as that action. */

@@ -5,8 +5,9 @@
  * that comes back from the browser's back/forward cache is viewed again. Where a banner is larger than the window,
  * half of the window will do. A banner under data-inlive-consent isn't watched until that attribute is taken away.
  *
- * A view is published by banner.js as a click is, with the action `view`: kept and sent later where it must be.
- * When the channel has it, the banner's first click from then on carries `viewed: true`, and no other one does, so
+ * A view is published by banner.js as a click is, with the action `view`. Where the channel can't take it, the page
+ * tries again, but for as long as it is open only, and for a few views at a time: they mustn't take the place of
+ * clicks that are kept for later pages. When the channel has it, the banner's first click from then on carries `viewed: true`, and no other one does, so
  * that the clicks among the views are never more than the views.
  *
  * On the page: `<script type="module" src="…/views.js">`, beside banner.js's own tag. No attributes.
@@ -15,6 +16,10 @@
 const BANNER = "[data-inlive-banner]";
 /** Milliseconds that a banner has to be in sight without a break. */
 const LONG_ENOUGH = 1e3;
+/** Views, at most, that wait to be sent again: a fifth of what banner.js keeps. */
+const MOST_WAITING = 10;
+/** Begins the storage key of each kept publish, as in banner.js. */
+const PREFIX = "inlive-banner:";
 /** Where the browser looks again: at each hundredth up to a half, since half a window is a small part of what is tall. */
 const THRESHOLDS = Array.from({ length: 51 }, (_, hundredth) => hundredth / 100);
 
@@ -95,6 +100,17 @@ function mark({ target, detail: { action, publishId, kept, data } }) {
   waiting.delete(publishId);
   if (data && banner !== document) banner.inlive = { ...banner.inlive, viewed: true };
   else if (kept) waiting.set(publishId, banner);
+  if (waiting.size > MOST_WAITING) drop([...waiting.keys()][0]);
+}
+
+/** @param {string} id Of a view that won't be sent. */
+function drop(id) {
+  waiting.delete(id);
+  try {
+    localStorage.removeItem(PREFIX + id);
+  } catch {
+    // Storage is denied: banner.js keeps it in memory, and sends it if the page stays long enough.
+  }
 }
 
 /** @param {any} event A click, which banner.js has recorded by now: it was there when the view was told. */
@@ -108,6 +124,11 @@ function viewAgain({ persisted }) {
   if (!persisted) return;
   told = new WeakSet();
   setTimers();
+}
+
+/** The page is left. A view whose answer is still to come isn't among these: the next page sends it again. */
+function dropAll() {
+  for (const id of [...waiting.keys()]) drop(id);
 }
 
 new MutationObserver((records) => {
@@ -125,5 +146,6 @@ addEventListener("inlive:failed", mark, true);
 addEventListener("click", unmark, true);
 addEventListener("auxclick", unmark, true);
 addEventListener("pageshow", viewAgain);
+addEventListener("pagehide", dropAll);
 document.addEventListener("visibilitychange", setTimers);
 watch(document);
