@@ -96,8 +96,6 @@ class Banner:
     """True where it is counted when the banner is seen."""
     consent: bool
     """True where nothing may be stored or sent before the visitor has agreed."""
-    privacy: bool
-    """True where nothing is sent for visitors whose browser asks for that (DNT, GPC)."""
 
 
 def build_banner(*, stream_id: object = None, content: str = "", staff: bool = False, **given: object) -> Banner:
@@ -136,7 +134,6 @@ def build_banner(*, stream_id: object = None, content: str = "", staff: bool = F
         token=settings.signer.make_page_token(stream.stream_id, staff=staff),
         views=arguments.flag("views", values["views"]),
         consent=settings.CONSENT,
-        privacy=settings.HONOUR_DNT,
     )
 
 

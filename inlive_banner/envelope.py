@@ -218,7 +218,7 @@ def read_interaction(message: Any) -> Interaction | None:
         return None
     if isinstance(time, bool) or not isinstance(time, int | float):
         return None
-    name, page, hint = message.get("name"), message.get("page"), message.get("hint")
+    name, page = message.get("name"), message.get("page")
     return Interaction(
         name=name if isinstance(name, str) else "",
         action=action,
@@ -226,7 +226,7 @@ def read_interaction(message: Any) -> Interaction | None:
         time=time,
         page=page if isinstance(page, str) else "",
         viewed=message.get("viewed") is True,
-        hint=hint if hint in ("automation", "synthetic") else "",
+        hint=_hint(message),
     )
 
 
@@ -239,6 +239,13 @@ def fill_user_id(message: Any, user_id: str) -> bool:
         message["user_id"] = user_id
         return True
     return False
+
+
+def _hint(message: dict[str, Any]) -> str:
+    """What the browser says of itself: `navigator.webdriver`, and the event's `isTrusted`. The first weighs more."""
+    if message.get("webdriver") is True:
+        return "automation"
+    return "synthetic" if message.get("isTrusted") is False else ""
 
 
 def _validate(request: PublishRequest) -> None:

@@ -57,7 +57,8 @@ def inlive_banner_block(context: JinjaContext, /, *, caller: Callable[[], str], 
 @pass_context
 def inlive_banner_assets(context: JinjaContext, /, *, actions: bool = False) -> SafeString:
     """Render stylesheet and scripts alone; with `actions` also the script for actions of the site's own."""
-    return render_banner(_assets(context, views=settings.TRACK_VIEWS, actions=actions))
+    carrier = build_banner(staff=is_staff_page(context.get("request"))) if actions else None
+    return render_banner({"carrier": carrier, **_assets(context, views=settings.TRACK_VIEWS, actions=actions)})
 
 
 GLOBALS: Mapping[str, Callable[..., SafeString]] = {

@@ -315,11 +315,9 @@ def test_banner_flag_that_is_neither_true_nor_false_is_refused(argument, value):
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_banner_takes_consent_and_privacy_from_the_settings(value):
-    with configured(CONSENT=value, HONOUR_DNT=value):
-        banner = build_banner()
-
-    assert (banner.consent, banner.privacy) == (value, value)
+def test_banner_takes_consent_from_the_settings(value):
+    with configured(CONSENT=value):
+        assert build_banner().consent is value
 
 
 def test_banner_for_staff_has_a_token_of_its_own():

@@ -176,6 +176,28 @@ def test_interaction_table_has_both_kinds():
     assert {case["interaction"] is None for case in CASES} == {True, False}
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ({}, ""),
+        ({"webdriver": False, "isTrusted": True}, ""),
+        ({"webdriver": True}, "automation"),
+        ({"isTrusted": False}, "synthetic"),
+        ({"webdriver": True, "isTrusted": False}, "automation"),
+        ({"webdriver": "true", "isTrusted": 0}, ""),
+        ({"webdriver": 1, "isTrusted": None}, ""),
+        ({"hint": "automation"}, ""),
+    ],
+)
+def test_interaction_has_what_the_browser_says_of_itself(said: dict[str, Any], hint: str):
+    message = {"type": "banner", "action": "click", "user_id": "u", "time": 1, **said}
+
+    interaction = read_interaction(message)
+
+    assert interaction is not None
+    assert interaction.hint == hint
+
+
 @given(json_values())
 def test_interaction_of_any_json_is_one_or_none(message: Any):
     read_interaction(message)

@@ -131,9 +131,8 @@ def test_banner_is_rendered_from_the_template_that_the_site_has_overridden(jinja
 
 
 def test_banner_under_the_settings_has_its_attributes(jinja):
-    with configured(CONSENT=True, HONOUR_DNT=False):
+    with configured(CONSENT=True):
         html = jinja.from_string("{{ inlive_banner() }}").render()
 
     assert 'src="/static/inlive_banner/consent.js" data-inlive-consent' in html
     assert html.count("data-inlive-consent") == 2
-    assert "data-inlive-privacy" not in html

@@ -114,9 +114,11 @@ def inlive_banner_block(
 def inlive_banner_assets(context: Context, *, actions: bool = False) -> dict[str, Any]:
     """Render stylesheet and scripts alone, for a page whose banners come out of a cache; the banners then bring none.
 
-    With `actions` also the script for actions of the site's own.
+    With `actions` also the script for actions of the site's own. Its tag carries what those are recorded with that
+    belong to no banner: the default stream, and the default banner's name.
     """
-    return banner_assets(_memory(context), context, views=settings.TRACK_VIEWS, actions=actions)
+    assets = banner_assets(_memory(context), context, views=settings.TRACK_VIEWS, actions=actions)
+    return {"carrier": _build(context, "inlive_banner_assets") if actions else None, **assets}
 
 
 @register.inclusion_tag("inlive_banner/logs_with_assets.html", takes_context=True)

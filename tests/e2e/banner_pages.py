@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 from tests.e2e.origin import Answer, Origin
 from tests.e2e.processes import STREAM_ID, WIDGET_KEY
 
-__all__ = ["PUBLISH", "SUBSCRIBE", "accepting", "banner", "banner_page", "failed", "kept", "published"]
+__all__ = ["PUBLISH", "SUBSCRIBE", "accepting", "banner", "banner_page", "failed", "kept", "module", "published"]
 
 PUBLISH = f"/publish/{STREAM_ID}"
 SUBSCRIBE = f"/subscribe/{STREAM_ID}"
@@ -27,6 +27,7 @@ def banner(
         "data-inlive-stream": str(STREAM_ID),
         "data-inlive-widget-key": WIDGET_KEY,
         "data-inlive-channel": channel,
+        "data-inlive-views": "",
         **({"data-inlive-token": token} if token else {}),
         **{key.replace("_", "-"): value for key, value in ({"href": "#here"} | attributes).items()},
     }
@@ -34,10 +35,17 @@ def banner(
     return f"<{tag} {written}>{content}</{tag}>"
 
 
-def banner_page(*banners: str, static: str = "/static/", retry: str = "") -> str:
+def module(name: str, **attributes: str) -> str:
+    """The HTML of the tag of a module of ours, such as `views`."""
+    written = "".join(f' {key.replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
+    return f'<script type="module" src="/static/{name}.js"{written}></script>'
+
+
+def banner_page(*banners: str, static: str = "/static/", retry: str = "", modules: str = "") -> str:
     """A page with banners, and with a record of the script's events that tests can read.
 
-    `static` is where the scripts are, and `retry` the second one's address, if it isn't beside the first.
+    `static` is where the scripts are, `retry` the second one's address, if it isn't beside the first, and `modules`
+    the tags of others.
     """
     attribute = f' data-inlive-retry="{retry}"' if retry else ""
     return f"""<!DOCTYPE html>
@@ -47,7 +55,7 @@ const published = [], failed = [];
 addEventListener("inlive:published", (event) => published.push(event.detail));
 addEventListener("inlive:failed", (event) => failed.push(event.detail));
 </script>
-<script type="module" src="{static}banner.js"{attribute}></script></head>
+<script type="module" src="{static}banner.js"{attribute}></script>{modules}</head>
 <body><p>Text</p>{"".join(banners)}</body></html>"""
 
 

@@ -7,9 +7,10 @@ import threading
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.banner_pages import PUBLISH, SUBSCRIBE, accepting, banner, banner_page, failed, kept, published
+from inlive_banner.envelope import read_interaction
+from tests.e2e.banner_pages import PUBLISH, SUBSCRIBE, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
 from tests.e2e.client import clicks_on
 from tests.e2e.origin import Answer, Origin, Request
@@ -470,6 +471,37 @@ def test_scripts_work_under_a_strict_content_security_policy(
     assert len(origin.had("GET", "/static/retry.js")) == 1
 
 
+@pytest.mark.parametrize(
+    ("policy", "nonce"),
+    [("default-src 'self'", ""), ("default-src 'self'; script-src 'nonce-n0nce'", "n0nce")],
+    ids=["self", "nonce"],
+)
+def test_page_with_all_modules_works_under_a_strict_content_security_policy(
+    page: Page, complaints: Complaints, origin: Origin, name: str, policy: str, nonce: str
+) -> None:
+    """Also where the policy knows scripts by nonce only: what a script imports is its own."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."), Answer.sentence(200, "OK", {}))
+    origin.page("/favicon.ico", "")
+    modules = "".join(module(part) for part in ("views", "actions")) + module("consent", data_inlive_consent="")
+    html = banner_page(banner(name, channel="", token="t", data_inlive_consent=""), modules=modules)
+    html = re.sub("<script>.*?</script>", "", html, flags=re.DOTALL).replace('<link rel="icon" href="data:,">', "")
+    html = html.replace("</head>", '<link rel="stylesheet" href="/static/banner.css"></head>')
+    html = html.replace("<script ", f'<script nonce="{nonce}" ') if nonce else html
+    page.goto(origin.page("/", html, Content_Security_Policy=policy))
+
+    page.evaluate("document.dispatchEvent(new CustomEvent('inlive:consent'))")
+    page.get_by_text("Banner").click()
+    page.evaluate(f"inlive.track('{name}', 'share')")
+
+    def actions() -> set[str]:
+        return {request.json["message"]["action"] for request in origin.had("POST", PUBLISH)}
+
+    wait_until(lambda: actions() == {"click", "share", "view"}, what="click, view and action")
+    wait_until(lambda: origin.had("GET", "/static/retry.js"), what="the second script")
+    wait_until(lambda: not kept(page), what="the second try")
+
+
 def test_script_loads_nothing_that_a_banners_attributes_name(
     page: Page, complaints: Complaints, origin: Origin, name: str
 ) -> None:
@@ -483,3 +515,137 @@ def test_script_loads_nothing_that_a_banners_attributes_name(
 
     failed(page)
     assert not origin.had("GET", "/static/logs.js")
+
+
+@pytest.mark.parametrize("how", ["left", "keyboard"])
+@pytest.mark.parametrize("target", ["/there?direct", "http"], ids=["path", "address"])
+def test_redirecting_link_leads_directly_where_its_click_was_recorded(
+    page: Page, origin: Origin, name: str, how: str, target: str
+) -> None:
+    """Else the click would be counted by the redirect too."""
+    accepting(origin)
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    direct = origin.url.replace("127.0.0.1", "localhost") + "/there" if target == "http" else target
+    page.goto(
+        origin.page("/", banner_page(banner(name, channel="", token="t", href="/redirect", data_inlive_href=direct)))
+    )
+
+    page.get_by_text("Banner").press("Enter") if how == "keyboard" else page.get_by_text("Banner").click()
+
+    expect(page).to_have_title("There")
+    wait_until(lambda: origin.had("POST", PUBLISH), what="the publish")
+    assert not origin.had("GET", "/redirect")
+
+
+@pytest.mark.parametrize("how", ["middle", "control"])
+def test_redirecting_link_leads_directly_in_a_new_tab_too(
+    page: Page, context: BrowserContext, origin: Origin, name: str, how: str
+) -> None:
+    accepting(origin)
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    written = banner(name, channel="", token="t", href="/redirect", data_inlive_href="/there")
+    page.goto(origin.page("/", banner_page(written)))
+
+    with context.expect_page() as opened:
+        if how == "middle":
+            page.get_by_text("Banner").click(button="middle")
+        else:
+            page.get_by_text("Banner").click(modifiers=["Control"])
+
+    expect(opened.value).to_have_title("There")
+    published(page)
+    assert not origin.had("GET", "/redirect")
+
+
+def test_redirecting_link_is_followed_where_there_is_no_javascript(browser: Browser, origin: Origin, name: str) -> None:
+    origin.page("/redirect", "<!DOCTYPE html><title>Redirected</title>")
+    written = banner(name, channel="", token="t", href="/redirect", data_inlive_href="/there")
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.goto(origin.page("/", banner_page(written)))
+
+        page.get_by_text("Banner").click()
+
+        expect(page).to_have_title("Redirected")
+    finally:
+        context.close()
+    assert not origin.had("POST", PUBLISH)
+
+
+@pytest.mark.parametrize(
+    "target", ["javascript:document.title='run'", " javascript:document.title='run'", "data:text/html,x", ""]
+)
+def test_script_puts_no_other_scheme_into_a_links_href(page: Page, origin: Origin, name: str, target: str) -> None:
+    """A page's text that was cleaned of such hrefs may still have the attribute."""
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t", data_inlive_href=target))))
+
+    page.get_by_text("Banner").click()
+
+    published(page)
+    expect(page).to_have_url(re.compile("#here$"))
+    expect(page.get_by_text("Banner")).to_have_attribute("href", "#here")
+
+
+def test_banner_that_waits_for_consent_keeps_its_redirect(page: Page, origin: Origin, name: str) -> None:
+    origin.page("/redirect", "<!DOCTYPE html><link rel=icon href=data:,><title>Redirected</title>")
+    written = banner(
+        name, channel="", token="t", href="/redirect", data_inlive_href="/there", data_inlive_consent="required"
+    )
+    page.goto(origin.page("/", banner_page(written)))
+
+    page.get_by_text("Banner").click()
+
+    expect(page).to_have_title("Redirected")
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_message_says_whether_the_browser_is_under_automation(
+    page: Page, origin: Origin, name: str, driven: bool
+) -> None:
+    accepting(origin)
+    if driven:
+        page.add_init_script("Object.defineProperty(navigator, 'webdriver', { value: true })")
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").click()
+
+    published(page)
+    [post] = origin.had("POST", PUBLISH)
+    assert hint_of(post) == ("automation" if driven else "")
+
+
+def hint_of(post: Request) -> str:
+    """What the channel reads of it."""
+    interaction = read_interaction({**post.json["message"], "user_id": "u"})
+    assert interaction is not None
+    return interaction.hint
+
+
+@pytest.mark.parametrize(
+    ("act", "hint"),
+    [
+        ("banner.click()", "synthetic"),
+        ("banner.dispatchEvent(new MouseEvent('click', { bubbles: true }))", "synthetic"),
+        (
+            "banner.dispatchEvent(new CustomEvent('inlive:action', { bubbles: true, detail: { action: 'x' } }))",
+            "synthetic",
+        ),
+        (
+            "banner.dispatchEvent(new CustomEvent('inlive:action', { bubbles: true, detail: { isTrusted: true } }))",
+            "",
+        ),
+    ],
+)
+def test_message_says_whether_a_script_has_made_its_event(
+    page: Page, origin: Origin, name: str, act: str, hint: str
+) -> None:
+    accepting(origin)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+
+    page.get_by_text("Banner").evaluate(f"banner => {act}")
+
+    published(page)
+    [post] = origin.had("POST", PUBLISH)
+    assert hint_of(post) == hint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.e2e.banner_pages import accepting, banner, banner_page, failed, kept, published
+from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
 from tests.e2e.origin import Answer, Origin
 from tests.wheel import SCRIPTS, build_wheel
@@ -39,4 +39,30 @@ def test_minified_scripts_publish_a_click_at_once_or_later(
     assert [request.path for request in origin.requests if request.path.startswith("/static/")] == [
         "/static/banner.js",
         "/static/retry.js",
+    ]
+
+
+def test_minified_modules_do_what_their_sources_do(page: Page, origin: Origin, scripts: Path, name: str) -> None:
+    """Consent, then a view and the click after it, and an action."""
+    origin.folder("/static/", scripts)
+    accepting(origin)
+    page.clock.install(time="2030-01-01")
+    page.clock.pause_at("2030-01-02")
+    modules = module("consent", data_inlive_consent="") + module("views") + module("actions")
+    written = banner(name, channel="", token="t", data_inlive_consent="")
+    page.goto(origin.page("/", banner_page(written, modules=modules)))
+    page.evaluate("document.dispatchEvent(new CustomEvent('inlive:consent'))")
+    page.evaluate("() => new Promise((seen) => new IntersectionObserver(seen).observe(document.body))")
+    page.clock.run_for(1_000)
+    published(page)
+
+    page.get_by_text("Banner").click()
+    page.evaluate("inlive.track('list', 'download')")
+
+    published(page, 3)
+    messages = [request.json["message"] for request in origin.had("POST", PUBLISH)]
+    assert [(message["name"], message["action"], message.get("viewed")) for message in messages] == [
+        (name, "view", None),
+        (name, "click", True),
+        ("list", "download", None),
     ]

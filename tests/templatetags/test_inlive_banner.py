@@ -87,7 +87,6 @@ def test_banner_is_a_link_with_what_its_script_needs():
         "data-inlive-stream": "15",
         "data-inlive-widget-key": "test-widget-key",
         "data-inlive-channel": "/channel",
-        "data-inlive-privacy": None,
     }
 
 
@@ -189,10 +188,9 @@ def test_block_and_banner_bring_the_assets_once():
 @pytest.mark.parametrize(
     ("changes", "attributes"),
     [
-        ({}, {"data-inlive-privacy": None}),
-        ({"HONOUR_DNT": False}, {}),
-        ({"TRACK_VIEWS": True, "HONOUR_DNT": False}, {"data-inlive-views": None}),
-        ({"CONSENT": True, "HONOUR_DNT": False}, {"data-inlive-consent": None}),
+        ({}, {}),
+        ({"TRACK_VIEWS": True}, {"data-inlive-views": None}),
+        ({"CONSENT": True}, {"data-inlive-consent": None}),
     ],
 )
 @pytest.mark.parametrize("banner", ["{% inlive_banner %}", "{% inlive_banner_block %}x{% end_inlive_banner_block %}"])
@@ -200,7 +198,7 @@ def test_banner_has_an_attribute_for_each_part_that_the_site_uses(changes, attri
     with configured(**changes):
         link = Elements(render(banner)).one("a")
 
-    optional = ("data-inlive-privacy", "data-inlive-views", "data-inlive-consent", "data-inlive-href")
+    optional = ("data-inlive-views", "data-inlive-consent", "data-inlive-href")
     assert {name: link[name] for name in optional if name in link} == attributes
 
 
@@ -323,6 +321,23 @@ def test_page_brings_the_scripts_that_it_uses_and_no_others(changes, page, scrip
     assert [script["src"] for script in found if "data-inlive-consent" in script] == [
         f"/static/inlive_banner/{name}" for name in scripts if name == "consent.js"
     ]
+
+
+def test_assets_tag_with_actions_says_what_those_of_no_banner_are_recorded_with():
+    with configured(BANNER={"name": "shop"}, CONSENT=True):
+        *_, actions = Elements(render("{% inlive_banner_assets actions=True %}")).all("script")
+
+    token = actions.pop("data-inlive-token")
+    assert app_settings.signer.read_publish_token(15, token).user_id == ""
+    assert actions == {
+        "type": "module",
+        "src": "/static/inlive_banner/actions.js",
+        "data-inlive-banner": "shop",
+        "data-inlive-stream": "15",
+        "data-inlive-widget-key": "test-widget-key",
+        "data-inlive-channel": "/channel",
+        "data-inlive-consent": None,
+    }
 
 
 def test_assets_tag_brings_them_once_and_the_banners_none():

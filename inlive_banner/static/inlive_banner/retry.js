@@ -18,6 +18,8 @@
  * @property {Promise<void> | null} [renewal] The subscription under way. All clicks wait for the same one.
  */
 
+/** Begins the storage key of each kept publish, as in banner.js. */
+const PREFIX = "inlive-banner:";
 /** Milliseconds that a publish is kept: as long as the channel's log knows its id (RETENTION's default). */
 const MAX_AGE = 7 * 24 * 3600e3;
 /** Milliseconds until a subscription that has brought no token is given up. */
@@ -42,6 +44,7 @@ const renewedFor = new WeakMap();
 
 let wait = FIRST_WAIT;
 let timer = 0;
+let obeying = false;
 
 /**
  * Mends what came of a post, or sends what is kept where there was none.
@@ -49,12 +52,13 @@ let timer = 0;
  * @param {Core} core
  * @param {Session} [session]
  * @param {Record<string, any>} [body]
- * @param {string} [token] What it was posted with; without one it wasn't posted.
  * @param {Response & Error} [response] The error where nobody answered.
  * @param {any} [answer] The response's JSON; missing where it has none.
+ * @param {string} [token] What it was posted with; without one it wasn't posted.
  * @returns {Promise<{reason: string, kept: boolean} | void>} Nothing where it is worth posting again at once.
  */
-export async function retry(core, session, body, token, response, answer) {
+export async function retry(core, session, body, response, answer, token) {
+  obey(core);
   if (!session || !body) return sendKept(core);
   if (!token || response?.status === 401) {
     try {
@@ -96,12 +100,14 @@ function retryLater(core, atLeast) {
 
 /**
  * Has banner.js post what is kept: one at a time, and no further than the first that must wait, because a channel
- * in trouble isn't helped by a crowd.
+ * in trouble isn't helped by a crowd. On a page that still waits for the visitor's consent nothing is posted: what
+ * an earlier page has kept stays where it is until consent.js says that they have agreed.
  *
  * @param {Core} core
  */
 async function sendKept(core) {
-  for (const key of core.keys()) {
+  if (document.querySelector("[data-inlive-consent]")) return;
+  for (const key of keysOf(core)) {
     const attempt = () => sendOne(core, key);
     if (parseInt(key.split(":")[1]) < Date.now() - MAX_AGE) delete core.kept[key];
     else if (
@@ -129,6 +135,24 @@ async function sendOne(core, key) {
   if (core.kept[key]) return true;
   wait = FIRST_WAIT;
   return false;
+}
+
+/** @param {Core} core Its keys of what is kept, oldest first. */
+function keysOf(core) {
+  return Object.keys(core.kept)
+    .filter((key) => key.startsWith(PREFIX))
+    .sort();
+}
+
+/** @param {Core} core Goes by what consent.js tells from now on; once is enough. */
+function obey(core) {
+  if (obeying) return;
+  obeying = true;
+  document.addEventListener("inlive:consented", (event) => {
+    // consent.js empties the storage; what this page has kept elsewhere, because there was none, only we can reach.
+    if (/** @type {CustomEvent} */ (event).detail.granted) sendKept(core);
+    else for (const key of keysOf(core)) delete core.kept[key];
+  });
 }
 
 /** @param {string} url @returns {string | undefined} What the page was rendered with. */

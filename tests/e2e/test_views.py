@@ -1,0 +1,369 @@
+"""views.js in a real browser: what counts as seen, once, and the first click after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, kept, module, published
+from tests.e2e.browser import Complaints
+from tests.e2e.client import stored_broadcasts
+from tests.e2e.origin import Answer, Origin
+from tests.polling import wait_until
+
+SECOND = 1_000
+
+
+@pytest.fixture
+def show(page: Page, origin: Origin, name: str) -> Callable[..., None]:
+    """Opens a page whose banner begins so many pixels above the window's lower edge."""
+
+    def show(*, visible: int = 100, height: int = 100, path: str = "/", **attributes: str) -> None:
+        stop_clock(page)
+        size = page.viewport_size
+        assert size
+        written = banner(
+            name,
+            channel="",
+            token="t",
+            tag="div",
+            style=f"position: absolute; top: {size['height'] - visible}px; width: 300px; height: {height}px",
+            **attributes,
+        )
+        page.goto(origin.page(path, banner_page(written, modules=module("views"))))
+        settle(page)
+
+    return show
+
+
+def stop_clock(page: Page) -> None:
+    """Let time pass on the test's word only."""
+    page.clock.install(time="2030-01-01")
+    page.clock.pause_at("2030-01-02")
+
+
+def settle(page: Page) -> None:
+    """Wait until the browser has looked at what is in sight, and has told: two frames."""
+    page.evaluate(
+        """() => new Promise((resolve) => {
+          const observer = new IntersectionObserver(() => (observer.disconnect(), resolve()));
+          observer.observe(document.body);
+        })"""
+    )
+
+
+def sent(origin: Origin) -> list[dict[str, Any]]:
+    """The messages that the channel had."""
+    return [request.json["message"] for request in origin.had("POST", PUBLISH)]
+
+
+def pass_by(page: Page) -> None:
+    """Let any request that has begun arrive: it would be here before this one."""
+    page.evaluate("fetch('/')")
+
+
+def test_banner_in_sight_for_a_second_is_viewed_once(
+    page: Page, origin: Origin, name: str, show: Callable[..., None]
+) -> None:
+    accepting(origin)
+    show(visible=50)
+
+    page.clock.run_for(SECOND)
+    [told] = published(page)
+    page.evaluate("document.querySelector('[data-inlive-banner]').style.top = '-500px'")
+    settle(page)
+    page.evaluate("document.querySelector('[data-inlive-banner]').style.top = '10px'")
+    settle(page)
+    page.clock.run_for(10 * SECOND)
+
+    pass_by(page)
+    [message] = sent(origin)
+    assert (message["action"], message["name"], message["isTrusted"]) == ("view", name, True)
+    assert told["action"] == "view"
+
+
+def test_banner_in_sight_for_less_than_a_second_isnt_viewed(
+    page: Page, origin: Origin, show: Callable[..., None]
+) -> None:
+    """Twice, and the two don't add up."""
+    accepting(origin)
+    show()
+    for _ in range(2):
+        page.clock.run_for(SECOND - 100)
+        page.evaluate("document.querySelector('[data-inlive-banner]').style.top = '-500px'")
+        settle(page)
+        page.clock.run_for(2 * SECOND)
+        page.evaluate("document.querySelector('[data-inlive-banner]').style.top = '10px'")
+        settle(page)
+
+    page.clock.run_for(SECOND - 100)
+
+    pass_by(page)
+    assert sent(origin) == []
+    page.clock.run_for(100)
+    published(page)
+
+
+def test_banner_less_than_half_in_sight_isnt_viewed(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    accepting(origin)
+    show(visible=48)
+
+    page.clock.run_for(10 * SECOND)
+
+    pass_by(page)
+    assert sent(origin) == []
+
+
+@pytest.mark.parametrize(("part", "viewed"), [(0.48, False), (0.53, True)])
+def test_banner_larger_than_the_window_is_viewed_where_it_takes_half_of_it(
+    page: Page, origin: Origin, show: Callable[..., None], part: float, viewed: bool
+) -> None:
+    accepting(origin)
+    size = page.viewport_size
+    assert size
+    show(visible=round(part * size["height"]), height=3 * size["height"])
+
+    page.clock.run_for(SECOND)
+
+    pass_by(page)
+    assert [message["action"] for message in sent(origin)] == ["view"] * viewed
+
+
+def test_banner_isnt_viewed_while_the_tab_is_hidden(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    """And has to be in sight for a whole second when it is shown again."""
+    accepting(origin)
+    show()
+    page.clock.run_for(SECOND - 100)
+    set_visibility(page, "hidden")
+    page.clock.run_for(10 * SECOND)
+    set_visibility(page, "visible")
+    page.clock.run_for(SECOND - 100)
+    pass_by(page)
+    assert sent(origin) == []
+
+    page.clock.run_for(100)
+
+    published(page)
+
+
+def set_visibility(page: Page, state: str) -> None:
+    """As if the tab were left or shown: a headless browser shows all of its tabs."""
+    page.evaluate(
+        """state => {
+          Object.defineProperty(document, "visibilityState", { configurable: true, value: state });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
+
+
+def test_banner_that_was_added_later_is_viewed(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    stop_clock(page)
+    page.goto(origin.page("/", banner_page(modules=module("views"))))
+    page.evaluate(
+        "html => document.body.insertAdjacentHTML('beforeend', `<section>${html}</section>`)",
+        banner(name, channel="", token="t"),
+    )
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    assert published(page)[0]["name"] == name
+
+
+def test_two_banners_of_one_name_are_viewed_each(page: Page, origin: Origin, name: str) -> None:
+    accepting(origin)
+    page.clock.install()
+    written = banner(name, channel="", token="t")
+    page.goto(origin.page("/", banner_page(written, written, modules=module("views"))))
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    published(page, 2)
+    assert [message["action"] for message in sent(origin)] == ["view", "view"]
+
+
+def test_banner_that_waits_for_consent_is_viewed_after_it_only(
+    page: Page, origin: Origin, show: Callable[..., None]
+) -> None:
+    accepting(origin)
+    show(data_inlive_consent="")
+    page.clock.run_for(10 * SECOND)
+    pass_by(page)
+    assert sent(origin) == []
+
+    page.evaluate("document.querySelector('[data-inlive-banner]').removeAttribute('data-inlive-consent')")
+    settle(page)
+    page.clock.run_for(SECOND - 100)
+    pass_by(page)
+    assert sent(origin) == []
+    page.clock.run_for(100)
+
+    published(page)
+
+
+def test_first_click_after_a_view_says_so_and_no_other(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    accepting(origin)
+    show()
+    link = page.locator("[data-inlive-banner]")
+    link.click()
+    page.clock.run_for(SECOND)
+    published(page, 2)
+
+    link.dispatch_event("auxclick", {"button": 2})  # a right click follows nothing, and isn't recorded
+    link.click(button="middle")
+    link.click()
+
+    published(page, 4)
+    assert [(message["action"], message.get("viewed")) for message in sent(origin)] == [
+        ("click", None),
+        ("view", None),
+        ("click", True),
+        ("click", None),
+    ]
+
+
+def test_click_doesnt_say_so_before_the_channel_has_the_view(
+    page: Page, complaints: Complaints, origin: Origin, show: Callable[..., None]
+) -> None:
+    """The page sends it again, and the first click after that does."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."), Answer.sentence(200, "OK", {}))
+    show()
+    page.clock.run_for(SECOND)
+    failed(page)
+    page.locator("[data-inlive-banner]").click()
+    published(page)
+
+    page.clock.run_for(2 * SECOND)  # the longest that a first wait takes
+    published(page, 2)
+    page.locator("[data-inlive-banner]").click()
+
+    published(page, 3)
+    told = [(message["action"], message.get("viewed")) for message in sent(origin)]
+    assert told == [("view", None), ("click", None), ("view", None), ("click", True)]
+    first, _, again, _ = origin.had("POST", PUBLISH)
+    assert first.json["publish_id"] == again.json["publish_id"]
+
+
+def test_view_that_couldnt_be_sent_isnt_kept_for_the_next_page(
+    page: Page, complaints: Complaints, origin: Origin, name: str, show: Callable[..., None]
+) -> None:
+    """The click is."""
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, *[Answer.sentence(503, "Later.")] * 2, Answer.sentence(200, "OK", {}))
+    show()
+    page.clock.run_for(SECOND)
+    failed(page)
+    page.locator("[data-inlive-banner]").click()
+    failed(page, 2)
+
+    page.goto(origin.page("/next", banner_page(banner(name, channel="", token="t"))))
+
+    published(page)
+    pass_by(page)
+    assert [message["action"] for message in sent(origin)] == ["view", "click", "click"]
+    assert kept(page) == 0
+
+
+def test_views_that_couldnt_be_sent_leave_room_for_clicks(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, Answer.sentence(503, "Later."))
+    stop_clock(page)
+    style = "position: absolute; top: 0; width: 50px; height: 50px"
+    written = [banner(name, channel="", token="t", style=style)] * 30
+    page.goto(origin.page("/", banner_page(*written, modules=module("views"))))
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    failed(page, 30)
+    assert kept(page) == 10
+
+
+def test_refused_view_marks_no_click(
+    page: Page, complaints: Complaints, origin: Origin, show: Callable[..., None]
+) -> None:
+    complaints.allow(r"inlive-banner: Never\.|403 \(")
+    accepting(origin, Answer.sentence(403, "Never."), Answer.sentence(200, "OK", {}))
+    show()
+    page.clock.run_for(SECOND)
+    failed(page)
+
+    page.locator("[data-inlive-banner]").click()
+
+    published(page)
+    assert "viewed" not in sent(origin)[1]
+
+
+def test_page_that_comes_back_is_viewed_again(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    """From the browser's back/forward cache, which headless browsers under automation don't have: its event."""
+    accepting(origin)
+    show()
+    page.clock.run_for(SECOND)
+    published(page)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: false }))")
+    page.clock.run_for(SECOND)
+    pass_by(page)
+    assert len(sent(origin)) == 1
+
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    page.clock.run_for(SECOND)
+
+    published(page, 2)
+    page.clock.run_for(SECOND)
+    pass_by(page)
+    assert [message["action"] for message in sent(origin)] == ["view", "view"]
+
+
+def test_view_and_marked_click_reach_the_channel_from_a_page_that_leaves(
+    page: Page, origin: Origin, channel: str, page_token: str, name: str
+) -> None:
+    """Another origin than the page's, and the click leads away in the same tab."""
+    origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
+    written = banner(name, channel=channel, token=page_token, href="/there")
+    page.goto(origin.page("/", banner_page(written, modules=module("views"))))
+    [told] = published(page)  # a second passes
+    assert told["action"] == "view"
+
+    page.get_by_text("Banner").click()
+    expect(page).to_have_title("There")
+
+    def messages() -> list[dict[str, Any]]:
+        envelopes = stored_broadcasts(channel)
+        return [one["message"] for one in envelopes if one["message"].get("name") == name]
+
+    wait_until(lambda: len(messages()) == 2, what="view and click")
+    assert [(message["action"], message.get("viewed")) for message in messages()] == [("view", None), ("click", True)]
+    assert len({message["user_id"] for message in messages()}) == 1
+
+
+def test_banner_that_has_gone_isnt_viewed(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    accepting(origin)
+    show()
+    page.clock.run_for(SECOND - 100)
+    page.evaluate("document.querySelector('[data-inlive-banner]').remove()")
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    pass_by(page)
+    assert sent(origin) == []
+
+
+def test_module_of_views_costs_one_request_a_view(page: Page, origin: Origin, show: Callable[..., None]) -> None:
+    accepting(origin)
+    show()
+    assert not [request for request in origin.requests if request.method == "POST"]
+
+    page.clock.run_for(SECOND)
+
+    published(page)
+    wait_until(lambda: len(sent(origin)) == 1, what="the view")
