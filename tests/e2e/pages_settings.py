@@ -21,7 +21,6 @@ DATABASES = {
     }
 }
 STATIC_ROOT = os.environ["PAGES_STATIC_ROOT"]
-STATICFILES_DIRS = [os.environ["PAGES_STATIC_FILES"]]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": os.environ["PAGES_STORAGE"]},

@@ -27,7 +27,6 @@ from tests.templatetags.test_inlive_banner import Elements
 
 WHITENOISE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 DJANGO = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-SCRIPTS = ROOT / "inlive_banner" / "static" / "inlive_banner"
 
 
 class Site:
@@ -41,18 +40,12 @@ class Site:
         self.channel = ChannelServer(folder, **{"CHANNEL_URL": "/channel", "LOGS_PUBLIC": True, **banner_settings})
         banner = json.loads(self.channel.environment["INLIVE_BANNER_JSON"])
         banner["CHANNEL_INTERNAL_URL"] = f"http://127.0.0.1:{self.channel.port}"
-        static_files = folder / "static-files" / "inlive_banner"
-        static_files.mkdir(parents=True)
-        for name in ("views.js", "consent.js"):
-            if not (SCRIPTS / name).exists():
-                (static_files / name).write_text(f"// a stand-in for {name}\n")
         self.channel.environment["INLIVE_BANNER_JSON"] = json.dumps(banner)
         self.environment = {
             **self.channel.environment,
             "DJANGO_SETTINGS_MODULE": "tests.e2e.pages_settings",
             "PAGES_DATABASE": str(self.database),
             "PAGES_STATIC_ROOT": str(folder / "static-root"),
-            "PAGES_STATIC_FILES": str(static_files.parent),
             "PAGES_STORAGE": storage,
         }
 
