@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import rule
 
 from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
 from inlive_banner.tail.records import Record, Row
-from tests.test_exactly_once_machine import ExactlyOnce
+from tests.test_exactly_once_machine import ExactlyOnce, run_machine
 
 
 class ViewsOnce(ExactlyOnce):
@@ -76,4 +75,4 @@ def visit(row: Interaction | Row) -> tuple[object, ...]:
 
 @pytest.mark.django_db(transaction=True)
 def test_views_and_visitors_in_any_order_of_faults_are_counted_once():
-    run_state_machine_as_test(ViewsOnce, settings=settings(max_examples=30, stateful_step_count=25, deadline=None))
+    run_machine(ViewsOnce, examples=30)

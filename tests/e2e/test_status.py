@@ -200,6 +200,7 @@ def test_worker_refused_says_only_why(channel: FakeChannel, terminal: Terminal, 
 def test_worker_that_ends_by_itself_leaves_only_its_summary(
     channel: FakeChannel, terminal: Terminal, start: Callable[..., Worker], option: str
 ) -> None:
+    terminal.resize(200)  # for the summary in one line
     halves = Halves()
     channel.scripts.append(halves)
     worker = start(option)
