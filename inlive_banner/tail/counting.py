@@ -12,7 +12,7 @@ from datetime import date, datetime
 from django.db import connections
 
 from inlive_banner.models import DayUnique, DayVisitor, Rollup
-from inlive_banner.tail.inserting import add_counts, insert_visitors
+from inlive_banner.tail.inserting import VisitorKey, add_counts, insert_visitors
 from inlive_banner.tail.records import Row
 
 __all__ = ["PRUNED_AT_ONCE", "count_interactions", "count_visitors", "prune_visitors"]
@@ -40,15 +40,16 @@ def count_interactions(using: str, stream_id: int, rows: Iterable[Row]) -> None:
 
 def count_visitors(using: str, stream_id: int, rows: Iterable[Row]) -> None:
     """Count the visitors of the rows, each of which is new, who weren't counted yet that day. People only."""
-    visitors: defaultdict[tuple[date, str, str], dict[str, None]] = defaultdict(dict)
+    visitors: defaultdict[VisitorKey, dict[str, None]] = defaultdict(dict)
     for row in rows:
         if row.visitor and not row.label:
             visitors[row.received_at.date(), row.action, row.name][row.visitor] = None
-    connection, days = connections[using], []
-    for (day, action, name), several in visitors.items():
-        count = insert_visitors(connection, stream_id, list(several), day=day, action=action, name=name)
-        if count:
-            days.append({"stream_id": stream_id, "day": day, "action": action, "name": name, "count": count})
+    connection = connections[using]
+    days = [
+        {"stream_id": stream_id, "day": day, "action": action, "name": name, "count": count}
+        for (day, action, name), count in insert_visitors(connection, stream_id, visitors).items()
+        if count
+    ]
     add_counts(connection, DayUnique, days, added=("count",))
 
 

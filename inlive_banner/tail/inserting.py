@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
@@ -15,7 +16,10 @@ from django.db.models import Field, Model
 from inlive_banner.models import DayVisitor, Interaction
 from inlive_banner.tail.records import Row
 
-__all__ = ["add_counts", "insert_rows", "insert_visitors"]
+__all__ = ["VisitorKey", "add_counts", "insert_rows", "insert_visitors"]
+
+VisitorKey: TypeAlias = tuple[date, str, str]
+"""What visitors are counted by: the UTC day, the action, and the banner's name."""
 
 
 def insert_rows(connection: BaseDatabaseWrapper, stream_id: int, rows: Sequence[Row]) -> None:
@@ -41,25 +45,34 @@ def insert_rows(connection: BaseDatabaseWrapper, stream_id: int, rows: Sequence[
 
 
 def insert_visitors(
-    connection: BaseDatabaseWrapper, stream_id: int, visitors: list[str], *, day: date, action: str, name: str
-) -> int:
-    """Insert those of the visitors who aren't there yet for this day, action and banner. Doesn't commit.
+    connection: BaseDatabaseWrapper, stream_id: int, visitors: Mapping[VisitorKey, Collection[str]]
+) -> Counter[VisitorKey]:
+    """Insert those of the visitors who aren't there yet for their day, action and banner. Doesn't commit.
 
-    Returns how many these were. Raises Django's database errors.
+    Returns how many these were, of each key. Raises Django's database errors.
     """
-    key = (stream_id, connection.ops.adapt_datefield_value(day), action, name)
+    counts: Counter[VisitorKey] = Counter()
+    if not visitors:
+        return counts
     table, columns = _names(connection, DayVisitor, ("stream_id", "day", "action", "name", "visitor"))
     # The conflict is named: only a visitor who is there is passed over, and whatever else breaks a rule is told. To ask
     # first would leave it to PostgreSQL's planner, which without statistics reads the whole day for each batch.
     insert, unless_there = f"INSERT INTO {table} ({columns})", f"ON CONFLICT ({columns}) DO NOTHING"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(f"{insert} SELECT %s, %s::date, %s, %s, unnest(%s::text[]) {unless_there}", [*key, visitors])
+            all_of_them = [(*key, visitor) for key, several in visitors.items() for visitor in several]
+            arrays = "unnest(%s::date[], %s::text[], %s::text[], %s::text[])"
+            sql = f"{insert} SELECT %s, * FROM {arrays} {unless_there} RETURNING day, action, name"  # noqa: S608
+            cursor.execute(sql, [stream_id, *map(list, zip(*all_of_them, strict=True))])
+            counts.update(cursor.fetchall())
         else:
-            values = [(*key, visitor) for visitor in visitors]
-            cursor.executemany(f"{insert} VALUES (%s, %s, %s, %s, %s) {unless_there}", values)
-        inserted: int = cursor.rowcount
-    return inserted
+            for key, several in visitors.items():
+                day, action, name = key
+                first = (stream_id, connection.ops.adapt_datefield_value(day), action, name)
+                values = [(*first, visitor) for visitor in several]
+                cursor.executemany(f"{insert} VALUES (%s, %s, %s, %s, %s) {unless_there}", values)
+                counts[key] = cursor.rowcount
+    return counts
 
 
 def add_counts(

@@ -277,10 +277,11 @@ def test_nothing_is_asked_for_old_visitors_once_none_is_left(sink: Sink, databas
 def test_visitors_of_a_large_day_are_found_by_index(database_alias: str) -> None:
     connection = connections[database_alias]
     everybody = [f"visitor-{number}" for number in range(2_000)]
-    key = {"day": TODAY, "action": "click", "name": "n"}
-    assert insert_visitors(connection, 15, everybody, **key) == 2_000
+    key, other = (TODAY, "click", "n"), (TODAY, "view", "n")
+    assert insert_visitors(connection, 15, {key: everybody}) == {key: 2_000}
 
-    assert insert_visitors(connection, 15, [*everybody[:10], "new"], **key) == 1
+    assert +insert_visitors(connection, 15, {key: [*everybody[:10], "new"], other: ["new"]}) == {key: 1, other: 1}
+    assert not +insert_visitors(connection, 15, {key: ["new"]})
     with connection.cursor() as cursor:
         old = DayVisitor.objects.using(database_alias).filter(stream_id=15, day__lt=TODAY).values("pk")[:10]
         explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
@@ -294,7 +295,7 @@ def test_visitors_of_a_large_day_are_found_by_index(database_alias: str) -> None
 def test_visitor_whom_the_database_refuses_for_another_reason_is_told(database_alias: str) -> None:
     """Only who is there already is passed over."""
     with pytest.raises(IntegrityError):
-        insert_visitors(connections[database_alias], 15, ["v"], day=TODAY, action="click", name=None)  # type: ignore[arg-type]
+        insert_visitors(connections[database_alias], 15, {(TODAY, "click", None): ["v"]})  # type: ignore[dict-item]
 
 
 def test_counts_that_the_database_refuses_are_told(database_alias: str) -> None:
