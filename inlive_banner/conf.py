@@ -72,7 +72,7 @@ class BannerSettings:
     CONSENT: bool = False
     """True stores and sends nothing before the visitor has agreed (DOM event `inlive:consent`)."""
     LABEL_STAFF: bool = True
-    """True marks what signed-in members of the staff do, so that it is left out of the counts."""
+    """True marks what signed-in members of the staff do, so that it is left out of the counts; not under DEBUG."""
     REDIRECT_HOSTS: list[str] | tuple[str, ...] = ()
     """Hosts, besides the site's own, that a link may lead to whose signature isn't this site's; as `example.org`."""
     PUBLISH_TIMEOUT: float = 2.0

@@ -62,12 +62,17 @@ def banner_assets(
 
 
 def is_staff(request: HttpRequest | None) -> bool:
-    """Whether `LABEL_STAFF` is on and the request's user is a member of the staff.
+    """Whether `LABEL_STAFF` is on, outside of DEBUG, and the request's user is a member of the staff.
 
     Without a session cookie nobody is signed in, and then the session isn't touched: that would vary the page by
     cookie, and so keep it out of caches.
     """
-    if not settings.LABEL_STAFF or settings.session_cookie_name not in getattr(request, "COOKIES", ()):
+    # Under DEBUG the developer is all the visitors there are: their first click shall be seen in the totals.
+    if (
+        settings.debug
+        or not settings.LABEL_STAFF
+        or settings.session_cookie_name not in getattr(request, "COOKIES", ())
+    ):
         return False
     try:
         return bool(getattr(getattr(request, "user", None), "is_staff", False))

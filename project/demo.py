@@ -110,6 +110,7 @@ def environment(*, port: int, data: Path, secret_key: str) -> dict[str, str]:
         "INLIVE_WIDGET_KEY": "demo-widget-key",
         "INLIVE_STREAM_PUBLIC": "on",
         "INLIVE_LOGS_PUBLIC": "on",
+        "INLIVE_TRACK_VIEWS": "on",
         "INLIVE_CHANNEL_URL": "/channel",
         "INLIVE_CHANNEL_INTERNAL_URL": f"http://{HOST}:{port}/channel",
         "INLIVE_CHANNEL_LOG": f"sqlite:///{data / 'channel.sqlite3'}",

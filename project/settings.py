@@ -28,6 +28,7 @@ INLIVE_BANNER = {
     "CHANNEL_INTERNAL_URL": env.str("INLIVE_CHANNEL_INTERNAL_URL", default=""),
     "CHANNEL_LOG": env.str("INLIVE_CHANNEL_LOG", default=""),
     "LOGS_PUBLIC": env.bool("INLIVE_LOGS_PUBLIC", default=False),
+    "TRACK_VIEWS": env.bool("INLIVE_TRACK_VIEWS", default=False),
     "IMPOSSIBLE_RATE": env.int("INLIVE_IMPOSSIBLE_RATE", default=30),
 }
 if INLIVE_STREAM_ID:

@@ -6,7 +6,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, override_settings
 
 from tests.configured import configured
 
@@ -51,6 +51,12 @@ def test_page_of_staff_asks_nothing_where_staff_is_not_to_be_marked(editor, djan
 
     assert MARK not in response.text
     assert "Cookie" not in response.headers.get("Vary", "")
+
+
+def test_page_of_staff_under_debug_is_not_marked(editor, django_assert_num_queries):
+    """A developer who is signed in, and tries the banner out, shall see the click in the totals."""
+    with override_settings(DEBUG=True), django_assert_num_queries(0):
+        assert MARK not in editor.get("/").text
 
 
 def test_cached_page_that_staff_has_filled_marks_nobody(editor, client):
