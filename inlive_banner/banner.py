@@ -54,6 +54,10 @@ _HAS_WIDTHS = re.compile(r" [0-9]+w$")
 _LINK = re.compile(r"<a[\s>]", re.IGNORECASE)
 
 
+_SCHEME = re.compile(r"^[A-Za-z]+:")
+"""The script knows an address by its lower case."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banner:
     """The context of `inlive_banner/banner.html`. All plain text: the template escapes it."""
@@ -122,7 +126,7 @@ def build_banner(*, stream_id: object = None, content: str = "", staff: bool = F
     return Banner(
         name=name,
         href=link_path(Link(target, name, stream.stream_id)) if redirect else target,
-        direct_href=target if redirect else "",
+        direct_href=_SCHEME.sub(lambda match: match[0].lower(), target) if redirect else "",
         text=text if isinstance(text, str) else str(text),  # a safe string stays one: the page's author wrote it
         **picture,
         content=content,

@@ -12,12 +12,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
-from django.db import DatabaseError, connections, router, transaction
+from django.db import Error as DatabaseError
+from django.db import connections, router, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from inlive_banner.conf import settings
@@ -36,7 +38,7 @@ MAX_PENDING = 10_000
 BATCH = 100
 """Rows that are read at once."""
 
-_MOST_REMEMBERED = 1000
+_MOST_REMEMBERED = 500
 _REMEMBERED_SECONDS = 60.0
 """How long a visitor's address is remembered, in memory, for a publish that couldn't be sent at once. What is sent
 later goes without one."""
@@ -67,15 +69,18 @@ def keep(out: Outgoing) -> None:
     transaction.on_commit(partial(_sender.wake, out), using=alias, robust=True)
 
 
-def send_pending(limit: int = BATCH) -> int:
+def send_pending(limit: int = BATCH, *, fresh: bool = True) -> int:
     """Send what is in the outbox, the oldest first, at most `limit` rows; returns how many the channel has taken.
+
+    Without `fresh` those of the last minute are left to the process that has kept them: it alone remembers whose they
+    are, and tries for so long.
 
     Stops at the first that the channel can't take now: it isn't helped by a crowd. What it refuses for good, and what
     is older than `RETENTION`, is dropped with a line in the log. Blocks, for `PUBLISH_TIMEOUT` per row at most.
 
     Raises `ConfigurationError` where the channel's address is missing.
     """
-    return _send_batch(limit, lambda _: "").sent
+    return _send_batch(limit, {}, fresh=fresh).sent
 
 
 class _Batch(NamedTuple):
@@ -88,10 +93,16 @@ class _Batch(NamedTuple):
     """True where there may be more rows."""
 
 
-def _send_batch(limit: int, address_of: Callable[[str], str]) -> _Batch:
+def _send_batch(limit: int, addresses: Mapping[str, str], *, fresh: bool) -> _Batch:
+    """Send the oldest rows. `addresses` are those that this process remembers, by publish id; "" for nobody's."""
     sent = 0
-    oldest = timezone.now() - timedelta(seconds=settings.RETENTION)
-    rows = list(Pending.objects.order_by("pk")[:limit])
+    now = timezone.now()
+    oldest = now - timedelta(seconds=settings.RETENTION)
+    pending = Pending.objects.order_by("pk")
+    if not fresh:
+        theirs = Q(created_at__gt=now - timedelta(seconds=_REMEMBERED_SECONDS)) & ~Q(publish_id__in=list(addresses))
+        pending = pending.exclude(theirs)
+    rows = list(pending[:limit])
     for row in rows:
         if row.created_at < oldest:
             _drop(row, "it is older than RETENTION")
@@ -99,7 +110,7 @@ def _send_batch(limit: int, address_of: Callable[[str], str]) -> _Batch:
             _drop(row, f"stream {row.stream_id} isn't configured any more")
         else:
             try:
-                send(_outgoing(row, address_of(row.publish_id)), timeout_seconds=settings.PUBLISH_TIMEOUT)
+                send(_outgoing(row, addresses.get(row.publish_id, "")), timeout_seconds=settings.PUBLISH_TIMEOUT)
             except PublishRefusedError as error:
                 _drop(row, str(error))
             except PublishUnavailableError as error:
@@ -170,7 +181,7 @@ class _Sender:
         self._is_wanted = False
         self._unkept: deque[Outgoing] = deque(maxlen=_MOST_REMEMBERED)
         self._addresses: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        """Publish id -> the visitor's address, and when it is forgotten, monotonic."""
+        """What this process has kept: publish id -> the visitor's address, and when that is forgotten, monotonic."""
 
     def wake(self, out: Outgoing, *, is_kept: bool = True) -> None:
         """Have a publish sent soon. Doesn't wait."""
@@ -178,7 +189,7 @@ class _Sender:
             self._is_wanted = True
             if not is_kept:
                 self._unkept.append(out)
-            elif out.address:
+            else:
                 self._addresses[out.publish_id] = (out.address, time.monotonic() + _REMEMBERED_SECONDS)
                 while len(self._addresses) > _MOST_REMEMBERED:
                     self._addresses.popitem(last=False)
@@ -224,7 +235,7 @@ class _Sender:
         """Send all that can be sent; True where the channel or the database is away."""
         try:
             self._send_unkept()
-            while not (batch := _send_batch(BATCH, self._address_of)).is_stuck and batch.has_more:
+            while not (batch := _send_batch(BATCH, self._remembered(), fresh=False)).is_stuck and batch.has_more:
                 pass
         except DatabaseError:
             logger.exception("can't read the outbox now")
@@ -242,9 +253,9 @@ class _Sender:
             except (PublishRefusedError, PublishUnavailableError) as error:
                 logger.warning("lost a publish that couldn't be kept publish_id=%s: %s", out.publish_id, error)
 
-    def _address_of(self, publish_id: str) -> str:
+    def _remembered(self) -> dict[str, str]:
         with self._changed:
-            return self._addresses.get(publish_id, ("", 0.0))[0]
+            return {publish_id: address for publish_id, (address, _) in self._addresses.items()}
 
 
 _state = _State()

@@ -161,7 +161,8 @@ def send(out: Outgoing, *, timeout_seconds: float) -> PublishResult:
     headers = {
         "Content-Type": "application/json",
         "User-Agent": out.user_agent,  # an empty one too: crawlers send such, and our library's own isn't the visitor's
-        **({"X-Forwarded-For": out.address} if out.address else {}),
+        # Not X-Forwarded-For: a proxy on the way to the channel would append the site's own address to that.
+        **({"Inlive-Visitor-Address": out.address} if out.address else {}),
         **({"Sec-Purpose": out.purpose} if out.purpose else {}),
     }
     try:

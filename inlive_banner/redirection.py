@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -77,5 +76,5 @@ def _count(request: HttpRequest, link: Link) -> None:
             staff=is_staff(request),
         )
         keep(out)
-    except (InliveBannerError, DatabaseError):
+    except Exception:
         logger.exception("a click on a link by way of the site isn't counted")  # whatever it is: the link leads on

@@ -16,6 +16,7 @@ from inlive_banner.rendering import render_banner
 __all__ = ["make_snippet"]
 
 _ADDRESS = re.compile(r'\b(href|src|data-inlive-(?:channel|href|retry))="([^"]*)"')
+_SRCSET = re.compile(r'\bsrcset="([^"]*)"')
 _IN_A_COMMENT = re.compile(r"^\s+|\s+$", re.MULTILINE)
 
 
@@ -34,17 +35,25 @@ def make_snippet(base_url: str = "", **arguments: Any) -> str:
     banner = replace(build_banner(**arguments), token="")
     rendered = render_banner({"banner": banner, **banner_assets({}, {}, views=banner.views)})
 
-    def absolute(match: re.Match[str]) -> str:
-        name, value = match.groups()
-        address = html.unescape(value)
+    def absolute(address: str) -> str:
         # An own scheme, or a place in the page that the snippet will stand in.
         if urlsplit(address).scheme or address.startswith("#"):
-            return match[0]
+            return address
         if not base_url:
             raise ConfigurationError(
                 f"{address!r} is a path of your site, and the page with the snippet may be elsewhere. Say where the "
                 "site is: --base-url https://www.example.org"
             )
-        return f'{name}="{html.escape(urljoin(base_url, address))}"'
+        return urljoin(base_url, address)
 
-    return _ADDRESS.sub(absolute, rendered).replace(' data-inlive-token=""', "").strip() + "\n"
+    def attribute(match: re.Match[str]) -> str:
+        return f'{match[1]}="{html.escape(absolute(html.unescape(match[2])))}"'
+
+    def candidates(match: re.Match[str]) -> str:
+        # Each is an address and a descriptor: https://html.spec.whatwg.org/multipage/images.html#srcset-attributes
+        each = [part.strip().partition(" ") for part in html.unescape(match[1]).split(", ")]
+        return f'srcset="{html.escape(", ".join(f"{absolute(address)} {rest}".strip() for address, _, rest in each))}"'
+
+    return (
+        _SRCSET.sub(candidates, _ADDRESS.sub(attribute, rendered)).replace(' data-inlive-token=""', "").strip() + "\n"
+    )

@@ -323,3 +323,8 @@ def test_banner_takes_consent_from_the_settings(value):
 def test_banner_for_staff_has_a_token_of_its_own():
     assert build_banner(staff=True).token.startswith("15~staff:")
     assert build_banner().token.startswith("15:")
+
+
+def test_banner_by_way_of_the_site_leads_directly_in_the_scripts_letters():
+    """The script takes an address for one by its first letters, in lower case; else the click would count twice."""
+    assert build_banner(href="HTTPS://Example.org/A", redirect=True).direct_href == "https://Example.org/A"

@@ -63,7 +63,7 @@ def test_publish_passes_the_visitor_on(channel):
     inlive_banner.publish("sale", address="203.0.113.9", user_agent="Mozilla/5.0 (é\r\nX: y)")
 
     headers = channel.received[0].headers
-    assert headers["x-forwarded-for"] == "203.0.113.9"
+    assert headers["inlive-visitor-address"] == "203.0.113.9"
     assert headers["user-agent"].startswith("Mozilla/5.0 (")
     assert "x" not in headers
 
@@ -75,7 +75,7 @@ def test_publish_without_a_visitor_names_the_app(channel):
     headers = channel.received[0].headers
     assert headers["user-agent"] == "django-inlive-banner"
     assert not is_crawler(headers["user-agent"])
-    assert "x-forwarded-for" not in headers
+    assert "inlive-visitor-address" not in headers
     assert channel.received[0].body["message"]["user_id"] == ""
 
 

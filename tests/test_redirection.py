@@ -9,7 +9,7 @@ import zlib
 import pytest
 from django.contrib.auth.models import User
 from django.core.signing import Signer, b64_encode
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.template import engines
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -407,3 +407,15 @@ def test_address_without_a_stream_is_what_users_rely_on():
     assert reverse("inlive_banner:go_unsigned") == GO
     with configured(STREAM_ID=ABSENT, STREAMS={16: {}}):
         assert link(stream_id=16).startswith(GO)
+
+
+@pytest.mark.parametrize("error", [DatabaseError, InterfaceError, RuntimeError])
+@pytest.mark.django_db
+def test_link_leads_on_whatever_goes_wrong_with_its_click(client, monkeypatch, caplog, error):
+    def fail(_out):
+        raise error("connection already closed")
+
+    monkeypatch.setattr("inlive_banner.redirection.keep", fail)
+
+    assert client.get(link()).status_code == 302
+    assert "isn't counted" in caplog.text

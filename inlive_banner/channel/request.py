@@ -16,8 +16,8 @@ BODY_SECONDS = 20.0
 
 
 _READ = frozenset((
-    b"authorization", b"content-length", b"content-type", b"dnt", b"last-event-id", b"origin", b"purpose",
-    b"sec-gpc", b"sec-purpose", b"user-agent", b"x-forwarded-for", b"x-moz",
+    b"authorization", b"content-length", b"content-type", b"dnt", b"inlive-visitor-address", b"last-event-id",
+    b"origin", b"purpose", b"sec-gpc", b"sec-purpose", b"user-agent", b"x-forwarded-for", b"x-moz",
 ))  # fmt: skip
 
 
@@ -28,6 +28,8 @@ class Client(NamedTuple):
     """The address at the other end of the connection; "" where it has none (a Unix socket)."""
     forwarded_for: str
     """`X-Forwarded-For`; several of them joined in their order."""
+    visitor_address: str
+    """`Inlive-Visitor-Address`: whom a service publishes for. Nobody between appends to it, or takes it for its own."""
     user_agent: bytes
     """b"" where there is none."""
     prefetch: bool
@@ -101,6 +103,7 @@ class Request:
         return Client(
             self._peer[0] if self._peer else "",
             get(b"x-forwarded-for", b"").decode("latin-1"),
+            get(b"inlive-visitor-address", b"").decode("latin-1"),
             get(b"user-agent", b""),
             purpose is not None and b"prefetch" in purpose.lower(),
             get(b"dnt") == b"1" or get(b"sec-gpc") == b"1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from inlive_banner.channel.address import Networks, client_address
+from inlive_banner.channel.address import Networks, client_address, parse_address
 from inlive_banner.channel.crawlers import Crawlers
 from inlive_banner.channel.rate import Rate
 from inlive_banner.channel.visitors import Visitors, day_of
@@ -15,7 +15,7 @@ from inlive_banner.tokens import PublishRight
 if TYPE_CHECKING:
     from inlive_banner.channel.config import ChannelConfig
     from inlive_banner.channel.logs.base import Log
-    from inlive_banner.channel.request import Request
+    from inlive_banner.channel.request import Client, Request
 
 __all__ = ["NOBODY", "Sender", "Senders"]
 
@@ -50,7 +50,10 @@ class Senders:
     ) -> Sender:
         """The label and the visitor of an interaction; `author_id` is "" where it was made up just now."""
         client = request.client
-        address = client_address(client.peer, client.forwarded_for, self._trusted, believe=right.service)
+        if right.service:
+            address = parse_address(client.visitor_address)
+        else:
+            address = client_address(client.peer, client.forwarded_for, self._trusted)
         visitor = ""
         if address:
             day = day_of(received_at)
@@ -68,7 +71,7 @@ class Senders:
             label = "prefetch"
         elif interaction.hint:
             label = interaction.hint
-        elif interaction.action != VIEW and self._is_too_fast(author_id, visitor):
+        elif interaction.action != VIEW and self._is_too_fast(author_id, "" if self._is_a_proxys(client) else visitor):
             label = "rate"
         else:
             label = ""
@@ -81,6 +84,10 @@ class Senders:
     def forget_past(self) -> None:
         """Let go of what belongs to a day that is over. Called now and then, publishes or not."""
         self._visitors.forget_before(day_of(time.time_ns() // 1_000_000))
+
+    def _is_a_proxys(self, client: Client) -> bool:
+        """True where a proxy doesn't say whom it speaks for: then all who come by it look like one visitor."""
+        return not (client.forwarded_for or client.visitor_address) and self._trusted.has_name(client.peer)
 
     def _is_too_fast(self, author_id: str, visitor: str) -> bool:
         rate = self._rate

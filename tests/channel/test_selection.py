@@ -228,7 +228,7 @@ def test_subscriber_gets_the_label_and_only_the_worker_the_visitor(tmp_path: Pat
             service = SIGNER.make_ticket(stream_id, silent=True)
             worker = await channel.subscribe(stream_id=stream_id, ticket=service).started()
             narrow = await channel.subscribe(stream_id=stream_id, ticket=service, actions="click").started()
-            await channel.publish(CLICK | {"hint": "automation"}, peer=PEER, stream_id=stream_id)
+            await channel.publish(CLICK | {"webdriver": True}, peer=PEER, stream_id=stream_id)
             live = [(await each.count("broadcast", 1))[0].envelope for each in (reader, filtered)]
             whole = [(await each.count("broadcast", 1))[0].envelope for each in (worker, narrow)]
             late = await channel.subscribe(**options, last_event_id="0").started()  # type: ignore[arg-type]

@@ -284,10 +284,10 @@ def test_visitor_and_label_belong_to_interactions_only(tmp_path: Path):
         ({}, [("purpose", "prefetch")], "prefetch"),
         ({}, [("x-moz", "Prefetch")], "prefetch"),
         ({}, [("sec-purpose", "something")], None),
-        ({"hint": "automation"}, [], "automation"),
-        ({"hint": "synthetic"}, [], "synthetic"),
-        ({"hint": "staff"}, [], None),
-        ({"hint": "automation"}, [("purpose", "prefetch")], "prefetch"),
+        ({"webdriver": True}, [], "automation"),
+        ({"isTrusted": False}, [], "synthetic"),
+        ({"label": "staff", "isTrusted": True}, [], None),
+        ({"webdriver": True}, [("purpose", "prefetch")], "prefetch"),
         ({"action": "view"}, [CRAWLER], "crawler"),
         ({"label": "own"}, [], None),
     ],
@@ -342,8 +342,8 @@ def test_label_is_the_first_that_fits_in_the_order_of_labels(tmp_path: Path):
                 {"peer": "192.0.2.1", "headers": [purpose]},
                 {"peer": "192.0.2.1"},
             ]
-            found = [(await sent(channel, CLICK | {"hint": "automation"}, **option))["label"] for option in options]
-            found.append((await sent(channel, CLICK | {"hint": "synthetic"}, peer="192.0.2.1"))["label"])
+            found = [(await sent(channel, CLICK | {"webdriver": True}, **option))["label"] for option in options]
+            found.append((await sent(channel, CLICK | {"isTrusted": False}, peer="192.0.2.1"))["label"])
             await sent(channel, peer="192.0.2.1")
             found.append((await sent(channel, peer="192.0.2.1"))["label"])
             assert tuple(found) == LABELS
@@ -418,7 +418,7 @@ def test_service_token_publishes_in_a_visitors_name(tmp_path: Path):
         async with open_channel(tmp_path, own_addresses=("192.0.2.200",)) as channel:
             own = (await sent(channel))["visitor"]
             service = SIGNER.make_service_token(PUBLIC)
-            forwarded = [("x-forwarded-for", PEER)]
+            forwarded = [("inlive-visitor-address", PEER), ("x-forwarded-for", "192.0.2.1, 127.0.0.1")]
             # Whoever the peer is: a web process on another machine, or one that reaches it over a Unix socket.
             for peer in ("192.0.2.200", ""):
                 answer = await channel.publish(CLICK, token=service, peer=peer, headers=forwarded)

@@ -208,7 +208,7 @@ def test_worker_sends_what_the_site_could_not(demo: Demo) -> None:
     """The channel was away when the site published; whoever wrote the row is gone, too."""
     statement = (
         "INSERT INTO inlive_banner_pending (publish_id, stream_id, message, user_agent, purpose, staff, created_at) "
-        "VALUES (?, ?, ?, ?, '', 0, datetime('now'))"
+        "VALUES (?, ?, ?, ?, '', 0, datetime('now', '-1 hour'))"
     )
     message = '{"name": "sale", "type": "banner", "action": "click", "user_id": "", "time": 1}'
     with closing(sqlite3.connect(demo.database, timeout=10)) as connection, connection:

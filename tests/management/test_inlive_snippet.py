@@ -5,6 +5,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from inlive_banner.links import read_link
+from inlive_banner.snippet import make_snippet
 from tests.configured import configured
 from tests.templatetags.test_inlive_banner import Elements
 
@@ -89,3 +90,11 @@ def test_snippet_that_cannot_be_made_says_why_and_ends_with_2(capsys, arguments,
         printed(capsys, *arguments)
 
     assert caught.value.returncode == 2
+
+
+def test_snippet_has_absolute_addresses_in_its_srcset_too():
+    html = make_snippet(
+        "https://example.org", image="/a.png", alt="Sale", srcset="/a.png 1x, //cdn.test/b.png 2x, c.png"
+    )
+
+    assert 'srcset="https://example.org/a.png 1x, https://cdn.test/b.png 2x, https://example.org/c.png"' in html

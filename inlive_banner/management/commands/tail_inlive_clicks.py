@@ -161,7 +161,7 @@ def _tell(listeners: Iterable[Callable[[Report], None]], report: Report) -> None
 def _send_pending() -> None:
     """Send what the site has published and couldn't send itself. The worker's own work doesn't depend on it."""
     try:
-        send_pending()
+        send_pending(fresh=False)
     except (ConfigurationError, DatabaseError) as error:
         # Where it is the database or the settings, the workers say so.
         logger.debug("what is pending stays: %s", error)
