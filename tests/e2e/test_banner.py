@@ -77,7 +77,7 @@ def test_each_way_to_follow_a_banner_counts_once_and_opens_its_link(
     )
     link = page.get_by_text("Banner")
 
-    with context.expect_page() as opened:
+    with context.expect_page(timeout=30_000) as opened:
         if how == "left":
             link.click()
         elif how == "middle":
@@ -87,7 +87,7 @@ def test_each_way_to_follow_a_banner_counts_once_and_opens_its_link(
         else:
             link.press("Enter")
 
-    expect(opened.value).to_have_url(f"{origin.url}/there")
+    expect(opened.value).to_have_url(f"{origin.url}/there", timeout=30_000)
     published(page)
     assert len(clicks_on(channel, name)) == 1
 
@@ -546,13 +546,13 @@ def test_redirecting_link_leads_directly_in_a_new_tab_too(
     written = banner(name, channel="", token="t", href="/redirect", data_inlive_href="/there")
     page.goto(origin.page("/", banner_page(written)))
 
-    with context.expect_page() as opened:
+    with context.expect_page(timeout=30_000) as opened:
         if how == "middle":
             page.get_by_text("Banner").click(button="middle")
         else:
             page.get_by_text("Banner").click(modifiers=["Control"])
 
-    expect(opened.value).to_have_title("There")
+    expect(opened.value).to_have_title("There", timeout=30_000)
     published(page)
     assert not origin.had("GET", "/redirect")
 
