@@ -248,6 +248,55 @@ def test_answer_that_isnt_the_channels_counts_as_none(
     assert kept(page) == 1
 
 
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_refusal_that_isnt_the_channels_is_tried_again(
+    page: Page, complaints: Complaints, origin: Origin, name: str, status: int, kind: str
+) -> None:
+    """Such as a proxy's page while the site is deployed."""
+    complaints.allow(rf"inlive-banner: Status {status}|{status} \(")
+    body = b"<h1>Not here</h1>" if kind == "text/html" else b'{"detail": "Not here"}'
+    accepting(origin, Answer(status=status, body=body, content_type=kind), ACCEPTED)
+    page.clock.install()
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    page.get_by_text("Banner").click()
+    [failure] = failed(page)
+    assert failure["kept"] is True
+    assert kept(page) == 1
+
+    page.clock.fast_forward(2_000)
+
+    published(page)
+    first, second = origin.had("POST", PUBLISH)
+    assert first.json["publish_id"] == second.json["publish_id"]
+    assert kept(page) == 0
+
+
+def test_click_that_a_firewall_refuses_for_ever_holds_up_no_other(
+    page: Page, context: BrowserContext, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: (Status 403|TypeError)|403 \(|net::ERR_")
+
+    def publish(request: Request) -> Answer:
+        is_refused = request.json["message"]["name"] == "refused"
+        return Answer(status=403, body=b"<h1>Attack</h1>") if is_refused else ACCEPTED
+
+    origin.answer("POST", PUBLISH, publish)
+    written = [banner(each, channel="", token="t", content=each) for each in ("refused", name)]
+    page.clock.install()  # so that each click has a time of its own
+    page.goto(origin.page("/", banner_page(*written)))
+    context.set_offline(offline=True)
+    for count, each in enumerate(("refused", name), 1):
+        page.get_by_text(each).click()
+        failed(page, count)
+        page.clock.fast_forward(1)
+
+    context.set_offline(offline=False)
+
+    assert [told["name"] for told in published(page)] == [name]
+    assert kept(page) == 1
+
+
 def test_no_more_than_fifty_clicks_are_kept_and_the_oldest_leave(
     page: Page, context: BrowserContext, complaints: Complaints, origin: Origin, name: str
 ) -> None:

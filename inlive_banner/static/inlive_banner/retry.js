@@ -29,7 +29,7 @@ const FIRST_WAIT = 1e3;
 const LONGEST_WAIT = 6e4;
 /** Milliseconds that a `Retry-After` is believed, at most: a browser's timer would take a month for no time. */
 const LONGEST_RETRY_AFTER = 3600e3;
-/** Answers that trying again can't mend: all of 4xx but 401 (token), 408 (timeout) and 429 (too many). */
+/** The channel's answers that trying again can't mend: all of 4xx but 401 (token), 408 (timeout), 429 (too many). */
 const HOPELESS = /^4(?!01|08|29)/;
 /** Says of a promise that it is settled no sooner than now. */
 const PENDING = Symbol("pending");
@@ -41,6 +41,13 @@ const PENDING = Symbol("pending");
  * @type {WeakMap<object, "bearer" | "query">}
  */
 const renewedFor = new WeakMap();
+
+/**
+ * The bodies that somebody before the channel refused: a firewall may do so with this one for ever, and with no other.
+ *
+ * @type {WeakSet<object>}
+ */
+const refused = new WeakSet();
 
 let wait = FIRST_WAIT;
 let timer = 0;
@@ -68,16 +75,22 @@ export async function retry(core, session, body, response, answer, token) {
     }
   }
   const foreign = response?.status && `Status ${response.status}, and no whole answer of the channel.`;
-  return failure(core, answer?.message ?? foreign ?? `${response}`, response);
+  let kept = true;
+  if (HOPELESS.test(`${response?.status}`)) {
+    // Without the code in its body it's a proxy's page, such as there are while a site is deployed: that will pass.
+    kept = answer?.code !== response?.status;
+    refused.add(body);
+  }
+  return failure(core, answer?.message ?? foreign ?? `${response}`, response, kept);
 }
 
 /**
  * @param {Core} core
  * @param {string} reason
  * @param {Response} [response]
+ * @param {boolean} kept Whether it is worth trying again later.
  */
-function failure(core, reason, response) {
-  const kept = !HOPELESS.test(`${response?.status}`);
+function failure(core, reason, response, kept = true) {
   const retryAfter = Number(response?.headers?.get("Retry-After"));
   // Of many that fail at once the first sets the time; only the channel's own word changes it.
   if (kept && (retryAfter || !timer)) retryLater(core, (retryAfter || 0) * 1e3);
@@ -100,8 +113,9 @@ function retryLater(core, atLeast) {
 
 /**
  * Has banner.js post what is kept: one at a time, and no further than the first that must wait, because a channel
- * in trouble isn't helped by a crowd. On a page that still waits for the visitor's consent nothing is posted: what
- * an earlier page has kept stays where it is until consent.js says that they have agreed.
+ * in trouble isn't helped by a crowd. What was refused before it reached the channel holds up no other. On a page that
+ * still waits for the visitor's consent nothing is posted: what an earlier page has kept stays where it is until
+ * consent.js says that they have agreed.
  *
  * @param {Core} core
  */
@@ -122,7 +136,7 @@ async function sendKept(core) {
 /**
  * @param {Core} core
  * @param {string} key
- * @returns {Promise<boolean>} True where it must be tried again later.
+ * @returns {Promise<boolean>} True where the others must wait too.
  */
 async function sendOne(core, key) {
   // Where there are no locks, this is what keeps a page from sending what it is sending already.
@@ -132,7 +146,7 @@ async function sendOne(core, key) {
   const session = (core[url] ??= { url, token: pageToken(url) });
   core[key] = core.send(key, document, session, body);
   await core[key];
-  if (core.kept[key]) return true;
+  if (core.kept[key]) return !refused.has(body);
   wait = FIRST_WAIT;
   return false;
 }
