@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
 from tests.e2e.client import stored_broadcasts
-from tests.e2e.origin import Answer, Origin
+from tests.e2e.origin import Answer, Origin, Request
 from tests.polling import wait_until
 
 SECOND = 1_000
@@ -284,8 +285,67 @@ def test_views_that_couldnt_be_sent_leave_room_for_clicks(
 
     page.clock.run_for(SECOND)
 
-    failed(page, 30)
+    failed(page, 10)
+    settle(page)
     assert kept(page) == 10
+
+
+def test_views_that_the_channel_hasnt_answered_leave_room_for_clicks(
+    page: Page, context: BrowserContext, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    """And those that had to wait are told when there is an answer."""
+    complaints.allow(r"inlive-banner: TypeError|net::ERR_")
+    released = threading.Event()
+
+    def publish(_: Request) -> Answer:
+        released.wait(30)
+        return Answer.sentence(200, "OK", {})
+
+    origin.answer("POST", PUBLISH, publish)
+    stop_clock(page)
+    page.goto(origin.page("/", banner_page(banner(name, channel="", token="t"))))
+    context.set_offline(offline=True)
+    page.evaluate("for (let n = 0; n < 40; n++) document.querySelector('[data-inlive-banner]').click()")
+    clicked = {failure["publishId"] for failure in failed(page, 40)}
+    context.set_offline(offline=False)
+    style = "position: absolute; top: 0; width: 50px; height: 50px"
+    written = [banner(f"{name}-{count}", channel="", token="t", style=style) for count in range(15)]
+    page.goto(origin.page("/next", banner_page(*written, modules=module("views"))))
+    settle(page)
+
+    page.clock.run_for(SECOND)
+
+    bodies = page.evaluate("Object.values(localStorage).map(text => JSON.parse(text)[1])")
+    assert clicked <= {body["publish_id"] for body in bodies}
+    seen = [f"{name}-{count}" for count in range(15)]
+    told = [body["message"]["name"] for body in bodies if body["message"]["action"] == "view"]
+    assert sorted(told) == sorted(seen[:10])
+    released.set()
+    published(page, 55)
+    messages = sent(origin)
+    assert sorted(message["name"] for message in messages if message["action"] == "view") == sorted(seen)
+    assert kept(page) == 0
+
+
+def test_views_are_told_on_where_another_tab_has_sent_those_that_waited(
+    page: Page, complaints: Complaints, origin: Origin, name: str
+) -> None:
+    complaints.allow(r"inlive-banner: Later\.|503 \(")
+    accepting(origin, *[Answer.sentence(503, "Later.")] * 10, Answer.sentence(200, "OK", {}))
+    stop_clock(page)
+    style = "position: absolute; top: 0; width: 50px; height: 50px"
+    written = [banner(name, channel="", token="t", style=style)] * 10
+    page.goto(origin.page("/", banner_page(*written, modules=module("views"))))
+    settle(page)
+    page.clock.run_for(SECOND)
+    failed(page, 10)
+    page.evaluate("localStorage.clear()")  # as the other tab does when it has the answers
+
+    page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", banner(name, channel="", token="t"))
+    settle(page)
+    page.clock.run_for(SECOND)
+
+    published(page)
 
 
 def test_refused_view_marks_no_click(
