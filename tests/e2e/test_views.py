@@ -272,6 +272,63 @@ def test_view_that_couldnt_be_sent_isnt_kept_for_the_next_page(
     assert kept(page) == 0
 
 
+def test_element_that_becomes_another_banner_is_viewed_anew(
+    page: Page, origin: Origin, name: str, show: Callable[..., None]
+) -> None:
+    """As in a carousel: it has to be in sight for its own second, and its click carries its own view."""
+    accepting(origin)
+    show()
+    page.clock.run_for(SECOND)
+    published(page)
+    link = page.locator("[data-inlive-banner]")
+
+    rename = "(banner, name) => banner.dataset.inliveBanner = name"
+    link.evaluate(rename, name)  # the same: nothing changes
+    page.clock.run_for(SECOND)
+    link.evaluate(rename, "second")
+    page.clock.run_for(SECOND - 100)
+    link.evaluate(rename, "third")
+    page.clock.run_for(SECOND - 100)
+    link.click()
+    published(page, 2)
+    page.clock.run_for(100)
+    published(page, 3)
+    link.click()
+
+    published(page, 4)
+    assert [(message["name"], message["action"], message.get("viewed")) for message in sent(origin)] == [
+        (name, "view", None),
+        ("third", "click", None),
+        ("third", "view", None),
+        ("third", "click", True),
+    ]
+
+
+def test_view_that_is_answered_late_marks_no_click_on_another_banner(
+    page: Page, origin: Origin, show: Callable[..., None]
+) -> None:
+    """The element has become that one meanwhile."""
+    released = threading.Event()
+
+    def publish(_: Request) -> Answer:
+        released.wait(30)
+        return Answer.sentence(200, "OK", {})
+
+    origin.answer("POST", PUBLISH, publish)
+    show()
+    page.clock.run_for(SECOND)
+    wait_until(lambda: sent(origin), what="the view")
+    link = page.locator("[data-inlive-banner]")
+    link.evaluate("banner => banner.dataset.inliveBanner = 'second'")
+    released.set()
+    published(page)
+
+    link.click()
+
+    published(page, 2)
+    assert [(message["action"], message.get("viewed")) for message in sent(origin)] == [("view", None), ("click", None)]
+
+
 def test_views_that_couldnt_be_sent_leave_room_for_clicks(
     page: Page, complaints: Complaints, origin: Origin, name: str
 ) -> None:

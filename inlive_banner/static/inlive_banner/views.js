@@ -2,9 +2,9 @@
  * Tells the channel which banners were seen: half of one, for a second, in a tab that was in front.
  *
  * For sites that want a click rate. Each banner with data-inlive-views is counted once per page view, banners that
- * come later too; a page that comes back from the browser's back/forward cache is viewed again. Where a banner is
- * larger than the window, half of the window will do. A banner under data-inlive-consent isn't watched until that
- * attribute is taken away.
+ * come later too. An element that gets another name is another banner, as often as it does. A page that comes back
+ * from the browser's back/forward cache is viewed again. Where a banner is larger than the window, half of the window
+ * will do. A banner under data-inlive-consent isn't watched until that attribute is taken away.
  *
  * A view is published by banner.js as a click is, with the action `view`. Where the channel can't take it, the page
  * tries again, but for as long as it is open only. It tells a few views at a time, and the next ones when it has an
@@ -32,6 +32,8 @@ const inSight = new Set();
 const timers = new Map();
 /** @type {WeakSet<HTMLElement>} Banners whose view has been told, in this page view. */
 let told = new WeakSet();
+/** @type {WeakMap<HTMLElement, string | undefined>} The name that each banner had when it was last looked at. */
+const names = new WeakMap();
 /** @type {{banner: HTMLElement, name?: string, time: number}[]} Views that are still to be told, oldest first. */
 const untold = [];
 /** @type {Set<any>} Views that were told, and whose first answer is still to come. */
@@ -120,6 +122,7 @@ function watch(root) {
   const banners = /** @type {HTMLElement[]} */ ([...root.querySelectorAll(BANNER)]);
   if (root instanceof HTMLElement && root.matches(BANNER)) banners.push(root);
   for (const banner of banners) {
+    if (names.get(banner) !== banner.dataset.inliveBanner) startAnew(banner);
     if (!("inliveConsent" in banner.dataset)) {
       sight.observe(banner);
       continue;
@@ -130,14 +133,24 @@ function watch(root) {
   setTimers();
 }
 
+/** @param {HTMLElement} banner Is another one now, as in a carousel: what was so of the one before isn't of this. */
+function startAnew(banner) {
+  names.set(banner, banner.dataset.inliveBanner);
+  clearTimeout(timers.get(banner));
+  timers.delete(banner);
+  told.delete(banner);
+  delete (/** @type {any} */ (banner).inlive?.viewed);
+}
+
 /** @param {any} event The core tells what became of a view. */
-function mark({ target, detail: { action, publishId, kept, data, [VIEW]: view } }) {
+function mark({ target, detail: { action, name, publishId, kept, data, [VIEW]: view } }) {
   if (action !== "view") return;
   underWay.delete(view);
   // What is sent again by the page is told on the document, and so is what has left the page.
   const banner = waiting.get(publishId) ?? view?.banner ?? target;
   waiting.delete(publishId);
-  if (data && banner !== document) banner.inlive = { ...banner.inlive, viewed: true };
+  // Meanwhile the element may have become another banner.
+  if (data && banner.dataset?.inliveBanner === name) banner.inlive = { ...banner.inlive, viewed: true };
   else if (kept) waiting.set(publishId, banner);
   // An earlier page's, of which this one has heard, count too.
   if (underWay.size + waiting.size > MOST_TOLD) drop([...waiting.keys()][0]);
