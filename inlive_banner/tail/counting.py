@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import connections
+from django.utils import timezone
 
-from inlive_banner.models import DayUnique, DayVisitor, Rollup
+from inlive_banner.models import DayUnique, DayVisitor, Position, Rollup
 from inlive_banner.tail.inserting import VisitorKey, add_counts, insert_visitors
 from inlive_banner.tail.records import Row
 
-__all__ = ["PRUNED_AT_ONCE", "count_interactions", "count_visitors", "prune_visitors"]
+__all__ = [
+    "PRUNED_AT_ONCE",
+    "VISITORS_KEPT",
+    "count_interactions",
+    "count_visitors",
+    "prune_quiet_stream",
+    "prune_visitors",
+]
+
+VISITORS_KEPT = timedelta(days=3)
+"""Behind the newest day: a log is in the order of its clock, give or take a clock that was set."""
+
+_QUIET = timedelta(hours=1)
+"""Without a batch for so long a worker isn't catching up on days before."""
 
 PRUNED_AT_ONCE = 2_000
 """Old visitors that leave with one batch: more than one adds, so they get fewer, and it stays fast."""
@@ -58,6 +72,14 @@ def prune_visitors(using: str, stream_id: int, *, before: date) -> int:
     visitors = DayVisitor.objects.using(using)
     old = visitors.filter(stream_id=stream_id, day__lt=before).values("pk")[:PRUNED_AT_ONCE]
     return visitors.filter(pk__in=old).delete()[0]
+
+
+def prune_quiet_stream(using: str, stream_id: int) -> int:
+    """Forget old visitors by the clock where no batch comes any more to do it; returns as `prune_visitors`."""
+    now = timezone.now()
+    if not Position.objects.using(using).filter(stream_id=stream_id, updated_at__lt=now - _QUIET).exists():
+        return 0
+    return prune_visitors(using, stream_id, before=now.astimezone(UTC).date() - VISITORS_KEPT)
 
 
 def _quarter(time: datetime) -> datetime:

@@ -229,6 +229,16 @@ def test_visitors_are_forgotten_after_three_days(sink: Sink, database_alias: str
     assert sum(uniques(database_alias).values()) == 5
 
 
+def test_visitors_of_a_quiet_stream_are_forgotten_by_the_clock(sink: Sink, database_alias: str, now: None) -> None:
+    record_days(sink, 9)
+    assert counting.prune_quiet_stream(database_alias, 15) == 0, "it was busy just now, and may be catching up"
+
+    Position.objects.using(database_alias).update(updated_at=NOW - timedelta(hours=2))
+
+    assert counting.prune_quiet_stream(database_alias, 15) == 1
+    assert days_left(database_alias) == []
+
+
 def test_visitors_of_other_streams_stay(sink: Sink, database_alias: str, now: None) -> None:
     record_days(Sink(16, using=database_alias), 9)
     record_days(sink, 0)

@@ -11,12 +11,13 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DatabaseError
-from django.db import connections
 
 from inlive_banner.conf import settings
 from inlive_banner.exceptions import ConfigurationError, InliveBannerError, SourceRefusedError
 from inlive_banner.outbox import send_pending
+from inlive_banner.tail.counting import prune_quiet_stream
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.pace import Pace
 from inlive_banner.tail.reporter import Reporter
@@ -129,7 +130,9 @@ class Command(BaseCommand):
                     no_color=options["no_color"],
                 )
                 with shown if verbosity and options["format"] == "text" else nullcontext():
-                    run_workers(list(workers.values()), meanwhile=None if once or dry_run else _send_pending)
+                    run_workers(
+                        list(workers.values()), meanwhile=None if once or dry_run else partial(_do_chores, streams)
+                    )
                 if once or dry_run:
                     reporter.summary(streams)
             except ConfigurationError as error:
@@ -158,13 +161,15 @@ def _tell(listeners: Iterable[Callable[[Report], None]], report: Report) -> None
         listener(report)
 
 
-def _send_pending() -> None:
-    """Send what the site has published and couldn't send itself. The worker's own work doesn't depend on it."""
+def _do_chores(streams: Iterable[int]) -> None:
+    """Send what the site couldn't send itself, and forget old visitors. The worker's own work doesn't depend on it."""
     try:
         send_pending(fresh=False)
+        for stream_id in streams:
+            prune_quiet_stream(DEFAULT_DB_ALIAS, stream_id)
     except (ConfigurationError, DatabaseError) as error:
         # Where it is the database or the settings, the workers say so.
-        logger.debug("what is pending stays: %s", error)
+        logger.debug("chores are left for now: %s", error)
     finally:
         connections.close_all()  # this thread's: seconds pass until the next call
 
