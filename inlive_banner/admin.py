@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
-from inlive_banner.filters import ActionFilter, BannerFilter, PeopleFilter, StreamFilter, newest
+from inlive_banner.filters import ActionFilter, BannerFilter, KindFilter, PeopleFilter, StreamFilter, newest
 from inlive_banner.livelog import LABEL_WORDS
 from inlive_banner.models import DayUnique, Gap, Interaction, Pending, Position, Rollup
 
@@ -234,10 +234,11 @@ class PendingAdmin(ReadOnlyAdmin):
 
 @admin.register(Rollup)
 class RollupAdmin(ReadOnlyAdmin):
-    """The counts by quarter hour."""
+    """The counts: by banner and day, unless others are asked for."""
 
-    list_display = ("quarter", "name", "action", "reason", "count", "viewed", "stream")
-    fields = list_display
+    list_display = ("start", "dimension", "value", "action", "reason", "count", "viewed", "stream")
+    fields = ("start", "span", "dimension", "value", "action", "reason", "count", "viewed", "stream")
+    list_filter: ClassVar = (StreamFilter, KindFilter)
 
     @admin.display(description=_("label"))
     def reason(self, row: Rollup) -> str:

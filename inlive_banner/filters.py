@@ -11,9 +11,18 @@ from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.livelog import LABEL_WORDS
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Dimension, Interaction, Position, Rollup, Span
 
-__all__ = ["NAMED_ROLLUPS", "SEARCHED_ROWS", "ActionFilter", "BannerFilter", "PeopleFilter", "StreamFilter", "newest"]
+__all__ = [
+    "NAMED_ROLLUPS",
+    "SEARCHED_ROWS",
+    "ActionFilter",
+    "BannerFilter",
+    "KindFilter",
+    "PeopleFilter",
+    "StreamFilter",
+    "newest",
+]
 
 SEARCHED_ROWS = 100_000
 """Newest rows that a filter without an index looks at: some tens of milliseconds, however large the table."""
@@ -46,9 +55,12 @@ class _RecentFilter(admin.SimpleListFilter):
 
     parameter_name: str
     """The field's name."""
+    counted_as: str
+    """The field of the counts that has its values."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        recent = Rollup.objects.order_by("-pk").values_list(self.parameter_name, flat=True)[:NAMED_ROLLUPS]
+        days = Rollup.objects.by(Dimension.BANNER, Span.DAY).order_by("-pk")
+        recent = days.values_list(self.counted_as, flat=True)[:NAMED_ROLLUPS]
         return [(value, value) for value in sorted({*recent} - {""})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -61,6 +73,7 @@ class BannerFilter(_RecentFilter):
 
     title = _("banner")
     parameter_name = "name"
+    counted_as = "value"
 
 
 class ActionFilter(_RecentFilter):
@@ -68,6 +81,41 @@ class ActionFilter(_RecentFilter):
 
     title = _("action")
     parameter_name = "action"
+    counted_as = "action"
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Counts of one kind: those of different kinds count the same interactions."""
+
+    title = _("counted by")
+    parameter_name = "kind"
+
+    _KINDS = tuple(
+        (dimension, span)
+        for dimension in Dimension
+        for span in Span
+        if (dimension, span) != (Dimension.PAGE, Span.MINUTE)
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Each kind that is kept."""
+        return [(f"{dimension}-{span}", f"{dimension.label}, {span.label}") for dimension, span in self._KINDS]
+
+    def choices(self, changelist: Any) -> Any:
+        """Without the choice of all: the first is by banner and day."""
+        for kind, words in self.lookup_choices:
+            query = changelist.get_query_string({self.parameter_name: kind})
+            yield {"selected": self._kind() == kind, "query_string": query, "display": words}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Counts of the chosen kind."""
+        dimension, span = self._kind().split("-")
+        return queryset.filter(dimension=dimension, span=int(span))
+
+    def _kind(self) -> str:
+        known = {f"{dimension}-{span}" for dimension, span in self._KINDS}
+        value = self.value()
+        return value if value in known else f"{Dimension.BANNER}-{Span.DAY}"
 
 
 class PeopleFilter(admin.SimpleListFilter):

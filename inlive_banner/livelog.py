@@ -1,20 +1,23 @@
-"""The log as a page shows it: its newest rows and total, and the position from which it goes on live."""
+"""The log as a page shows it: rows and numbers of one moment, and the position from which it goes on live."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.db import DEFAULT_DB_ALIAS
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import Interaction, Position
-from inlive_banner.snapshot import Totals
+from inlive_banner.figures import Figures, read_figures
+from inlive_banner.models import Interaction
+from inlive_banner.moment import read_at_one_moment
+from inlive_banner.query import Cursor, LogQuery
 
-__all__ = ["LABEL_WORDS", "PAGE_ROWS", "LiveLog", "LogLine", "parse_before", "read_live_log"]
+__all__ = ["LABEL_WORDS", "PAGE_ROWS", "LiveLog", "LogLine", "read_live_log"]
 
 PAGE_ROWS = 50
 """Rows on one page of the log."""
@@ -29,9 +32,6 @@ LABEL_WORDS: dict[str, str | Promise] = {
     "staff": _("staff"),
 }
 """Why a line isn't counted with what people do, in words; a label that isn't here stands for itself."""
-
-_ROW_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_MAX_ROW_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,40 +79,23 @@ class LiveLog:
     channel_url: str
     """Where the page's script subscribes, without a trailing slash."""
     last_event_id: str
-    """The position that lines and total were read at: what comes after it, comes live."""
+    """The position that lines and numbers were read at: what comes after it, comes live."""
     ticket: str
     """The reader's right to subscribe."""
-    shows_everything: bool
-    """True where what isn't people's is shown and counted too."""
-    totals: Totals
-    """What is recorded up to the position: of people, or of everything."""
-    left_out: int
-    """Clicks that aren't in the totals, because they aren't people's."""
-    visitors: int
-    """People who clicked: each counts once a banner and UTC day."""
+    query: LogQuery
+    """What was asked for."""
+    figures: Figures
     lines: tuple[LogLine, ...]
     """Newest first."""
-    older_than: int | None
-    """The row that the next older page ends before; None where the oldest line is shown."""
-    is_newest: bool
-    """False for a page of older rows, which stands still."""
+    older_than: Cursor | None
+    """Where the next older page begins; None where the oldest line is shown."""
+    kind: str
+    """`live`; `older` for a page of older rows, and `past` for a period that is over, which both stand still."""
 
     @property
-    def has_more_numbers(self) -> bool:
-        """True where there is more to tell than clicks."""
-        return bool(self.visitors or self.totals.views)
-
-    @property
-    def click_rate(self) -> float | None:
-        """Of a hundred views, those that led to a click: 0 to 100. None where no view was counted."""
-        totals = self.totals
-        # A view can get lost where its click doesn't, but no page has more than all of its views clicked.
-        return min(100 * totals.viewed / totals.views, 100.0) if totals.views else None
-
-    @property
-    def clicks_without_view(self) -> int:
-        """Clicks that aren't in the click rate: further ones on one view, and those before a view was counted."""
-        return max(self.totals.clicks - self.totals.viewed, 0)
+    def is_live(self) -> bool:
+        """True where new lines come by themselves."""
+        return self.kind == "live"
 
     @property
     def label_words(self) -> list[tuple[str, str | Promise]]:
@@ -120,44 +103,34 @@ class LiveLog:
         return list(LABEL_WORDS.items())
 
 
-def read_live_log(stream_id: int, *, before: int | None = None, everything: bool = False) -> LiveLog:
-    """Read a stream's newest lines, or those older than the row `before`. Two queries, both by index.
-
-    People's only, unless `everything` is asked for.
+def read_live_log(
+    query: LogQuery, *, before: Cursor | None = None, now: datetime | None = None, using: str = DEFAULT_DB_ALIAS
+) -> LiveLog:
+    """Read what the query asks for: the newest lines, or those older than `before`, and the numbers.
 
     The caller has made sure that the reader may read: the result carries a ticket.
     """
-    snapshot = Position.objects.snapshot(stream_id)
-    # Rows up to newest_id are the snapshot's, so a batch that is recorded meanwhile isn't shown twice: it
-    # comes live, after the snapshot's position.
-    rows = Interaction.objects.filter(stream_id=stream_id, pk__lte=snapshot.newest_id).order_by("-pk")
-    if not everything:
-        rows = rows.filter(label="")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: PAGE_ROWS + 1])
-    shown = found[:PAGE_ROWS]
-    return LiveLog(
-        stream_id=str(stream_id),
-        widget_key=settings.stream(stream_id).widget_key,
-        channel_url=settings.channel_url,
-        last_event_id=snapshot.last_event_id,
-        ticket=settings.signer.make_ticket(stream_id),
-        shows_everything=everything,
-        totals=snapshot.everything if everything else snapshot.people,
-        left_out=0 if everything else snapshot.everything.clicks - snapshot.people.clicks,
-        visitors=snapshot.visitors,
-        lines=tuple(_line(row) for row in shown),
-        older_than=shown[-1].pk if len(found) > PAGE_ROWS else None,
-        is_newest=before is None,
-    )
+    now = now or timezone.now()
+    is_over = query.period.is_over(now)
 
+    def read(position: str) -> LiveLog:
+        rows = query.rows(using=using) if before is None else query.older(before, using=using)
+        found = list(rows[: PAGE_ROWS + 1])
+        shown = found[:PAGE_ROWS]
+        return LiveLog(
+            stream_id=str(query.stream_id),
+            widget_key=settings.stream(query.stream_id).widget_key,
+            channel_url=settings.channel_url,
+            last_event_id=position,
+            ticket=settings.signer.make_ticket(query.stream_id),
+            query=query,
+            figures=read_figures(query, now=now, using=using),
+            lines=tuple(_line(row) for row in shown),
+            older_than=Cursor.of(shown[-1]) if len(found) > PAGE_ROWS else None,
+            kind="past" if is_over else "live" if before is None else "older",
+        )
 
-def parse_before(text: str | None) -> int | None:
-    """Read `?before=`; None for anything that can't be a row's number, which then shows the newest."""
-    if text is None or not _ROW_ID.fullmatch(text) or int(text) > _MAX_ROW_ID:
-        return None
-    return int(text)
+    return read_at_one_moment(query.stream_id, read, using=using)
 
 
 def _line(row: Interaction) -> LogLine:

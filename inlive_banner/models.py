@@ -1,7 +1,6 @@
 """The record: each interaction once, the position it was recorded up to, and the counts, all moved together.
 
-Only the worker's sink writes here, one transaction per batch. Rows are kept in the order of the log, so a
-stream's newest row has its highest primary key.
+Only the worker's sink adds here, one transaction per batch.
 """
 
 from __future__ import annotations
@@ -9,14 +8,28 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce, JSONObject
+from django.db.models import F, Q
+from django.db.models.functions import Left
 from django.utils.translation import gettext_lazy as _
 
-from inlive_banner.envelope import CLICK, FROM_OLDEST, VIEW
-from inlive_banner.snapshot import Snapshot, Totals
+from inlive_banner.envelope import CLICK, FROM_OLDEST
 
-__all__ = ["DayUnique", "DayVisitor", "Gap", "Interaction", "Pending", "Position", "Rollup"]
+__all__ = [
+    "INDEXED_PAGE",
+    "DayUnique",
+    "DayVisitor",
+    "Dimension",
+    "Gap",
+    "Interaction",
+    "Pending",
+    "Position",
+    "Rollup",
+    "Span",
+    "rollup_value",
+]
+
+INDEXED_PAGE = 200
+"""Characters of a page that are indexed: PostgreSQL indexes 2,704 bytes at most, and a page may have more."""
 
 
 class Interaction(models.Model):
@@ -49,49 +62,119 @@ class Interaction(models.Model):
     class Meta:
         verbose_name = _("interaction")
         verbose_name_plural = _("interactions")
-        ordering: ClassVar[list[str]] = ["-pk"]
+        ordering: ClassVar[list[str]] = ["-received_at", "-pk"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["stream_id", "publish_id"], name="inlive_interaction_once"),
         ]
+        # Each filter of the pages has one, in the order in which rows are shown, so that a page reads its own rows and
+        # no others. Two filters together read along the one whose rows are fewer.
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["stream_id", "-id"], name="inlive_interaction_newest"),
-            # The logs page leaves the labelled out: however many they are, it must not read past them.
-            models.Index(fields=["stream_id", "-id"], condition=Q(label=""), name="inlive_interaction_people"),
+            models.Index(fields=["stream_id", "-received_at", "-id"], name="inlive_interaction_order"),
+            # What pages show by default; however many are labelled, it must not read past them.
+            models.Index(
+                fields=["stream_id", "-received_at", "-id"], condition=Q(label=""), name="inlive_interaction_people"
+            ),
+            models.Index(
+                fields=["stream_id", "-received_at", "-id"], condition=~Q(label=""), name="inlive_interaction_others"
+            ),
+            # Nearly all are clicks: what a page of clicks passes over is little.
+            models.Index(
+                fields=["stream_id", "action", "-received_at", "-id"],
+                condition=~Q(action=CLICK),
+                name="inlive_interaction_action",
+            ),
+            models.Index(fields=["stream_id", "name", "-received_at", "-id"], name="inlive_interaction_banner"),
+            models.Index(
+                F("stream_id"),
+                Left("page", INDEXED_PAGE),
+                F("received_at").desc(),
+                F("id").desc(),
+                name="inlive_interaction_page",
+            ),
+            # The operators by which PostgreSQL finds beginnings, whatever its language; SQLite has no such thing.
+            models.Index(
+                fields=["stream_id", "user_id", "received_at", "id"],
+                opclasses=["int8_ops", "varchar_pattern_ops", "timestamptz_ops", "int8_ops"],
+                name="inlive_interaction_user",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.action} on {self.name!r} by {self.user_id}"
 
 
-class Rollup(models.Model):
-    """How many interactions of one kind a quarter of an hour had.
+class Dimension(models.TextChoices):
+    """What a rollup counts by."""
 
-    Quarter hours in UTC, because the days of all time zones begin on one.
+    ALL = "all", _("all")
+    BANNER = "banner", _("banner")
+    PAGE = "page", _("page")
+
+
+class Span(models.IntegerChoices):
+    """How long a time a rollup counts, in seconds."""
+
+    MINUTE = 60, _("minute")
+    """Of streams and banners only; kept for three days more."""
+    QUARTER = 900, _("quarter hour")
+    """The days of all time zones begin on one."""
+    DAY = 86_400, _("day")
+    """UTC. A year is read as these, but for its two ends."""
+
+
+def rollup_value(text: str) -> str:
+    """A banner's name or a page as `Rollup.value` has it: what is longer than that takes is cut, and ends in "…"."""
+    longest = 400
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+class RollupQuerySet(models.QuerySet["Rollup"]):
+    """Questions about the counts."""
+
+    def by(self, dimension: Dimension, span: Span) -> RollupQuerySet:
+        """The counts of one kind. Each interaction is in exactly one of them."""
+        return self.filter(dimension=dimension, span=span)
+
+
+class Rollup(models.Model):
+    """How many interactions of one kind a span of time had: by banner, by page, and all of a stream.
+
+    Each interaction is counted once in each pair of dimension and span that is kept, so counts of one pair add up.
     """
 
     stream_id = models.PositiveBigIntegerField(_("stream"))
-    name = models.CharField(_("banner"), max_length=200)
+    dimension = models.CharField(_("by"), max_length=8, choices=Dimension)
+    value = models.CharField(_("value"), max_length=400, blank=True)
+    """The banner's name, or the page (`rollup_value`); "" where all are counted."""
     action = models.CharField(_("action"), max_length=64)
-    quarter = models.DateTimeField(_("quarter hour"))
-    """Its beginning, UTC."""
+    span = models.PositiveIntegerField(_("span"), choices=Span)
+    start = models.DateTimeField(_("start"))
+    """When the span began."""
     label = models.CharField(_("label"), max_length=32, blank=True, default="", db_default="")
     """As `Interaction.label`; "" counts people."""
     count = models.PositiveBigIntegerField(_("count"))
     viewed = models.PositiveBigIntegerField(_("viewed"), default=0, db_default=0)
     """How many of them were first clicks after a view."""
 
+    objects = RollupQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("count")
         verbose_name_plural = _("counts")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            # The order serves the sums: a stream's total of one action, then one period of it.
+            # The order serves sums and charts: one series over a time.
             models.UniqueConstraint(
-                fields=["stream_id", "action", "quarter", "name", "label"], name="inlive_rollup_labelled_once"
+                fields=["stream_id", "dimension", "value", "span", "action", "start", "label"],
+                name="inlive_rollup_series_once",
             ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # What was clicked most in a time, and minutes whose time is over.
+            models.Index(fields=["stream_id", "dimension", "span", "action", "start"], name="inlive_rollup_most"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.count} {self.action} on {self.name!r} from {self.quarter:%Y-%m-%d %H:%M}"
+        return f"{self.count} {self.action} on {self.value!r} from {self.start:%Y-%m-%d %H:%M}"
 
 
 class DayVisitor(models.Model):
@@ -141,61 +224,6 @@ class DayUnique(models.Model):
         return f"{self.count} visitors: {self.action} on {self.name!r} on {self.day}"
 
 
-class PositionQuerySet(models.QuerySet["Position"]):
-    """Questions about what is recorded."""
-
-    def snapshot(self, stream_id: int) -> Snapshot:
-        """Read a stream's position, totals and newest row in one statement.
-
-        One statement sees one state of the database at every isolation level, so they belong together whatever a
-        worker commits meanwhile. Rows with a primary key up to `newest_id` are those of the snapshot.
-        """
-        # As one JSON object, because a subquery gives one value and each further one would read all counts again.
-        of_stream = Rollup.objects.filter(stream_id=OuterRef("stream_id"), action__in=(CLICK, VIEW)).order_by()
-        totals = of_stream.values("stream_id").annotate(totals=JSONObject(**_SUMS)).values("totals")
-        visitors = (
-            DayUnique.objects.filter(stream_id=OuterRef("stream_id"), action=CLICK)
-            .order_by()
-            .values("stream_id")
-            .annotate(total=Sum("count"))
-            .values("total")
-        )
-        # Not Max(): grouped, it reads all rows of the stream; the first by index reads one.
-        newest = Interaction.objects.filter(stream_id=OuterRef("stream_id")).order_by("-pk").values("pk")[:1]
-        row = (
-            self.filter(stream_id=stream_id)
-            .values_list(
-                "last_event_id",
-                Subquery(totals),
-                Coalesce(Subquery(visitors), 0, output_field=models.BigIntegerField()),
-                Coalesce(Subquery(newest), 0, output_field=models.BigIntegerField()),
-            )
-            .first()
-        )
-        if row is None:
-            return Snapshot()
-        sums = {key: int(value or 0) for key, value in (row[1] or {}).items()}
-        return Snapshot(
-            last_event_id=row[0],
-            newest_id=row[3],
-            people=Totals(**{key: sums.get(f"people_{key}", 0) for key in ("clicks", "viewed", "views")}),
-            everything=Totals(**{key: sums.get(key, 0) for key in ("clicks", "viewed", "views")}),
-            visitors=row[2],
-        )
-
-
-_CLICKS, _VIEWS, _PEOPLE = Q(action=CLICK), Q(action=VIEW), Q(label="")
-
-_SUMS = {
-    "clicks": Sum("count", filter=_CLICKS),
-    "viewed": Sum("viewed", filter=_CLICKS),
-    "views": Sum("count", filter=_VIEWS),
-    "people_clicks": Sum("count", filter=_CLICKS & _PEOPLE),
-    "people_viewed": Sum("viewed", filter=_CLICKS & _PEOPLE),
-    "people_views": Sum("count", filter=_VIEWS & _PEOPLE),
-}
-
-
 class Position(models.Model):
     """How far a stream is recorded. Moved in the same transaction as the rows that it covers."""
 
@@ -222,8 +250,6 @@ class Position(models.Model):
     One that was killed stays here until another comes."""
     connected_since = models.DateTimeField(_("connected since"), null=True, blank=True)
     """When the holder's connection to the channel began; null where there is no holder."""
-
-    objects = PositionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("position")

@@ -1,4 +1,4 @@
-"""The counts of what is new: by quarter hour, and by day each visitor once.
+"""The counts of what is new: by minute, quarter hour and day, and by day each visitor once.
 
 All of it belongs to the transaction that records a batch.
 """
@@ -6,13 +6,15 @@ All of it belongs to the transaction that records a batch.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, TypeAlias
 
 from django.db import connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from inlive_banner.models import DayUnique, DayVisitor, Position, Rollup
+from inlive_banner.models import DayUnique, DayVisitor, Dimension, Position, Rollup, Span, rollup_value
 from inlive_banner.tail.inserting import VisitorKey, add_counts, insert_visitors
 from inlive_banner.tail.records import Row
 
@@ -21,12 +23,18 @@ __all__ = [
     "VISITORS_KEPT",
     "count_interactions",
     "count_visitors",
+    "prune_days",
     "prune_quiet_stream",
-    "prune_visitors",
 ]
 
 VISITORS_KEPT = timedelta(days=3)
-"""Behind the newest day: a log is in the order of its clock, give or take a clock that was set."""
+"""Behind the newest day: a log is in the order of its clock, give or take a clock that was set. Minutes, too."""
+
+_Finest: TypeAlias = tuple[str, str, str, str, datetime]
+"""Action, label, name, page and minute: what all counts are made from."""
+
+_Series: TypeAlias = tuple[str, str, str, int, datetime, str]
+"""Dimension, value, action, span, start and label."""
 
 _QUIET = timedelta(hours=1)
 """Without a batch for so long a worker isn't catching up on days before."""
@@ -36,20 +44,46 @@ PRUNED_AT_ONCE = 2_000
 
 
 def count_interactions(using: str, stream_id: int, rows: Iterable[Row]) -> None:
-    """Add the rows, each of which is new, to the counts of their quarter hours."""
-    counts: Counter[tuple[str, datetime, str, str]] = Counter()
-    viewed: Counter[tuple[str, datetime, str, str]] = Counter()
+    """Add the rows, each of which is new, to the counts that each of them is in."""
+    finest: Counter[_Finest] = Counter()
+    viewed: Counter[_Finest] = Counter()
     for row in rows:
-        key = (row.action, _quarter(row.received_at), row.name, row.label)
-        counts[key] += 1
+        minute = row.received_at.replace(second=0, microsecond=0)
+        key = (row.action, row.label, row.name, row.page, minute)
+        finest[key] += 1
         if row.viewed:
             viewed[key] += 1
-    names = ("action", "quarter", "name", "label")
+    counts: Counter[_Series] = Counter()
+    firsts: Counter[_Series] = Counter()
+    for key, count in finest.items():
+        for series in _series(key):
+            counts[series] += count
+            firsts[series] += viewed[key]
+    names = ("dimension", "value", "action", "span", "start", "label")
     rollups = [
-        {"stream_id": stream_id, **dict(zip(names, key, strict=True)), "count": count, "viewed": viewed[key]}
-        for key, count in counts.items()
+        {"stream_id": stream_id, **dict(zip(names, series, strict=True)), "count": count, "viewed": firsts[series]}
+        # In one order everywhere: two workers that wait for each other's rows would never end.
+        for series, count in sorted(counts.items())
     ]
     add_counts(connections[using], Rollup, rollups, added=("count", "viewed"))
+
+
+def _series(key: _Finest) -> Iterator[_Series]:
+    action, label, name, page, minute = key
+    for span in Span:
+        start = _start(minute, span)
+        yield (Dimension.ALL, "", action, span, start, label)
+        yield (Dimension.BANNER, rollup_value(name), action, span, start, label)
+        if span != Span.MINUTE:
+            yield (Dimension.PAGE, rollup_value(page), action, span, start, label)
+
+
+def _start(minute: datetime, span: Span) -> datetime:
+    if span == Span.MINUTE:
+        return minute
+    if span == Span.QUARTER:
+        return minute.replace(minute=minute.minute - minute.minute % 15)
+    return minute.replace(hour=0, minute=0)
 
 
 def count_visitors(using: str, stream_id: int, rows: Iterable[Row]) -> None:
@@ -67,20 +101,28 @@ def count_visitors(using: str, stream_id: int, rows: Iterable[Row]) -> None:
     add_counts(connection, DayUnique, days, added=("count",))
 
 
-def prune_visitors(using: str, stream_id: int, *, before: date) -> int:
-    """Forget some of the visitors of the days before this one; returns how many, at most `PRUNED_AT_ONCE`."""
-    visitors = DayVisitor.objects.using(using)
-    old = visitors.filter(stream_id=stream_id, day__lt=before).values("pk")[:PRUNED_AT_ONCE]
-    return visitors.filter(pk__in=old).delete()[0]
+def prune_days(using: str, stream_id: int, *, before: date) -> int:
+    """Forget some of the visitors and minutes of the days before this one.
+
+    Returns how many, at most `PRUNED_AT_ONCE` of each.
+    """
+    visitors = DayVisitor.objects.using(using).filter(stream_id=stream_id, day__lt=before)
+    midnight = datetime.combine(before, time(), UTC)
+    minutes = Rollup.objects.using(using).filter(stream_id=stream_id, span=Span.MINUTE, start__lt=midnight)
+    # One dimension and the next: the index of what was clicked most begins so.
+    by_dimension = [minutes.filter(dimension=dimension) for dimension in (Dimension.ALL, Dimension.BANNER)]
+    return sum(_delete_some(using, old) for old in (visitors, *by_dimension))
+
+
+def _delete_some(using: str, old: QuerySet[Any]) -> int:
+    model = old.model._default_manager.using(using)  # noqa: SLF001
+    deleted: int = model.filter(pk__in=old.values("pk")[:PRUNED_AT_ONCE]).delete()[0]
+    return deleted
 
 
 def prune_quiet_stream(using: str, stream_id: int) -> int:
-    """Forget old visitors by the clock where no batch comes any more to do it; returns as `prune_visitors`."""
+    """Forget old visitors by the clock where no batch comes any more to do it; returns as `prune_days`."""
     now = timezone.now()
     if not Position.objects.using(using).filter(stream_id=stream_id, updated_at__lt=now - _QUIET).exists():
         return 0
-    return prune_visitors(using, stream_id, before=now.astimezone(UTC).date() - VISITORS_KEPT)
-
-
-def _quarter(time: datetime) -> datetime:
-    return time.replace(minute=time.minute - time.minute % 15, second=0, microsecond=0)
+    return prune_days(using, stream_id, before=now.astimezone(UTC).date() - VISITORS_KEPT)

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
 from inlive_banner.models import Gap, Interaction, Position
-from inlive_banner.tail.counting import VISITORS_KEPT, count_interactions, count_visitors, prune_visitors
+from inlive_banner.tail.counting import VISITORS_KEPT, count_interactions, count_visitors, prune_days
 from inlive_banner.tail.coverage import Coverage, Hole, lost_between, replay_end
 from inlive_banner.tail.inserting import insert_rows
 from inlive_banner.tail.records import Record, Row
@@ -185,7 +185,7 @@ class Sink:
         # By the log's clock, not ours: a worker that catches up on last week counts that week's days. But not by a
         # clock that has run ahead: it would take today's visitors away.
         before = min(newest.astimezone(UTC), timezone.now().astimezone(UTC)).date() - VISITORS_KEPT
-        if before > self._pruned_before and not prune_visitors(self._using, self.stream_id, before=before):
+        if before > self._pruned_before and not prune_days(self._using, self.stream_id, before=before):
             self._pruned_before = before
 
     def _note_gap(self, after: str, resumed_after: EventId, lost: int | None) -> None:

@@ -8,21 +8,30 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.template.context import Context
+from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 
 from inlive_banner.access import may_read_log
 from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
-from inlive_banner.livelog import parse_before, read_live_log
+from inlive_banner.livelog import read_live_log
 from inlive_banner.page import banner_assets, in_cached_fragment, is_staff_page, nonce_of
+from inlive_banner.panel import panel_context
+from inlive_banner.query import Cursor, parse_query
 
 register = template.Library()
+
+
+@register.filter
+def inlive_number(value: float | None, digits: int = 0) -> str:
+    """The number with its thousands set apart, as the language does it; "" for None."""
+    return "" if value is None else number_format(value, digits, force_grouping=True)
+
 
 _BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
 
@@ -125,7 +134,7 @@ def inlive_banner_assets(context: Context, *, actions: bool = False) -> dict[str
 def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]:
     """Render a stream's log, live, for those who may read it; a short notice for all others.
 
-    `?bots=1` in the page's address shows and counts what isn't people's too, `?before=` turns to older rows.
+    The page's address says what is shown: `query.PARAMETERS`, and `tz`, the reader's time zone.
 
     Raises `ConfigurationError` where the stream isn't configured.
     """
@@ -134,18 +143,13 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     if not may_read_log(request):
         return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
-    query = request.GET if request else QueryDict()
-    before, everything = parse_before(query.get("before")), query.get("bots") == "1"
-    log = read_live_log(settings.stream(wanted).stream_id, before=before, everything=everything)
-    kept = [(key, value) for key, values in query.lists() if key != "before" for value in values]
-    others = [(key, value) for key, value in kept if key != "bots"]
-    switched = [*others, *([] if everything else [("bots", "1")]), *([("before", before)] if before else [])]
+    params = request.GET if request else QueryDict()
+    query = parse_query(params.dict(), settings.stream(wanted).stream_id)
+    log = read_live_log(query, before=Cursor.parse(params.get("before")))
     return {
         "log": log,
         "is_default_stream": log.stream_id == str(settings.STREAM_ID),
-        "older_url": f"?{urlencode([*kept, ('before', log.older_than)])}" if log.older_than else "",
-        "newest_url": f"?{urlencode(kept)}",
-        "other_view_url": f"?{urlencode(switched)}",
+        **panel_context(log, params),
         **assets,
     }
 

@@ -1,0 +1,154 @@
+"""What a reader asks of the log: a stream, filters, a period; and the rows that answer it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Left
+from django.utils import timezone as django_timezone
+
+from inlive_banner.envelope import CLICK
+from inlive_banner.models import INDEXED_PAGE, Dimension, Interaction, rollup_value
+from inlive_banner.periods import Period, parse_period, parse_zone
+
+__all__ = ["EVERYTHING", "OTHERS", "PARAMETERS", "PEOPLE", "Cursor", "LogQuery", "parse_query"]
+
+PARAMETERS = ("period", "from", "to", "banner", "action", "user", "path", "who", "bots", "before")
+"""What an address may say of a log. Not `page`, which is what pages of other lists are called."""
+
+PEOPLE, EVERYTHING, OTHERS = "people", "everything", "others"
+"""Whose interactions are meant: people's; all; all but people's."""
+
+_CURSOR = re.compile(r"([0-9]{1,18})-([1-9][0-9]{0,18})", re.ASCII)
+_MAX_ROW_ID = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  (the name UTC would hide Django's timezone)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """A place in the log's order, next to a row: where a page of older rows begins."""
+
+    received_at: datetime
+    """Aware."""
+    pk: int
+
+    @classmethod
+    def of(cls, row: Interaction) -> Cursor:
+        """The place of a row."""
+        time = row.received_at
+        return cls(received_at=time if django_timezone.is_aware(time) else django_timezone.make_aware(time), pk=row.pk)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        """Read what `str` gives; None for anything else."""
+        match = _CURSOR.fullmatch(text or "")
+        if match is None or int(match[2]) > _MAX_ROW_ID:
+            return None
+        try:
+            return cls(received_at=_EPOCH + timedelta(microseconds=int(match[1])), pk=int(match[2]))
+        except OverflowError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{(self.received_at - _EPOCH) // _MICROSECOND}-{self.pk}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """One question to the log. Text that is "" isn't asked for."""
+
+    stream_id: int
+    banner: str = ""
+    """The banner's name, whole."""
+    action: str = ""
+    user: str = ""
+    """A user's id as the message has it, whole."""
+    page: str = ""
+    """The path of a page, whole."""
+    who: str = PEOPLE
+    """`PEOPLE`, `EVERYTHING` or `OTHERS`."""
+    period: Period = field(default_factory=Period)
+
+    @property
+    def counted_action(self) -> str:
+        """The action that the numbers count: a click where no other is asked for."""
+        return self.action or CLICK
+
+    @property
+    def series(self) -> tuple[Dimension, str] | None:
+        """What rollups it is counted by, as (dimension, value); None where no rollup counts it."""
+        if self.user or (self.banner and self.page):
+            return None
+        if self.banner:
+            return Dimension.BANNER, rollup_value(self.banner)
+        if self.page:
+            return Dimension.PAGE, rollup_value(self.page)
+        return Dimension.ALL, ""
+
+    @property
+    def labels(self) -> Q:
+        """The condition on `label` that says whose interactions are meant."""
+        if self.who == EVERYTHING:
+            return Q()
+        return Q(label="") if self.who == PEOPLE else ~Q(label="")
+
+    def rows(self, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
+        """The rows, newest first by the channel's clock. Read by index, whatever is asked for."""
+        rows = Interaction.objects.using(using).filter(self.labels, stream_id=self.stream_id)
+        if self.banner:
+            rows = rows.filter(name=self.banner)
+        if self.action:
+            rows = rows.filter(action=self.action)
+            if self.action != CLICK:
+                # Says so in the words of the index that has all other actions.
+                rows = rows.filter(~Q(action=CLICK))
+        if self.user:
+            rows = rows.filter(user_id=self.user)
+        if self.page:
+            beginning = Left("page", INDEXED_PAGE)
+            rows = rows.alias(page_beginning=beginning).filter(page_beginning=self.page[:INDEXED_PAGE], page=self.page)
+        if self.period.since:
+            rows = rows.filter(received_at__gte=self.period.since)
+        if self.period.until:
+            rows = rows.filter(received_at__lt=self.period.until)
+        return rows.order_by("-received_at", "-pk")
+
+    def older(self, cursor: Cursor, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
+        """The rows after the cursor in their order, so older than its row."""
+        after = Q(received_at__lt=cursor.received_at) | Q(pk__lt=cursor.pk)
+        return self.rows(using=using).filter(after, received_at__lte=cursor.received_at)
+
+    def params(self) -> dict[str, str]:
+        """What an address says to ask the same of its stream, in a fixed order."""
+        filters = {"banner": self.banner, "action": self.action, "user": self.user, "path": self.page}
+        params = {**self.period.params(), **{key: value for key, value in filters.items() if value}}
+        return params if self.who == PEOPLE else {**params, "who": self.who}
+
+
+def parse_query(params: Mapping[str, str], stream_id: int, *, now: datetime | None = None) -> LogQuery:
+    """Read an address's parameters: `period`, `from`, `to`, `tz`, `banner`, `action`, `user`, `path`, `who`.
+
+    What can't be meant isn't asked for: an unknown period means all time, an unknown zone the site's own.
+    """
+    zone = parse_zone(params.get("tz"), django_timezone.get_current_timezone())
+    who = params.get("who", "")
+    if params.get("bots") == "1":  # as the address said it before there were more filters
+        who = who or EVERYTHING
+    banner, action, user, page = (
+        params.get(key, "").replace("\0", "").strip() for key in ("banner", "action", "user", "path")
+    )
+    return LogQuery(
+        stream_id=stream_id,
+        who=who if who in (EVERYTHING, OTHERS) else PEOPLE,
+        period=parse_period(params, zone=zone, now=now or django_timezone.now()),
+        banner=banner,
+        action=action,
+        user=user,
+        page=page,
+    )
