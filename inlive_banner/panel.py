@@ -15,7 +15,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.chart import make_chart
-from inlive_banner.figures import Bar
+from inlive_banner.counts import Bar
+from inlive_banner.envelope import CLICK
 from inlive_banner.livelog import LiveLog
 from inlive_banner.models import Dimension, Rollup, Span
 from inlive_banner.periods import CUSTOM, PERIOD_WORDS
@@ -25,7 +26,7 @@ __all__ = ["Link", "TopLine", "panel_context"]
 
 OFFERED = 200
 """Banners and pages that the filters offer; others can be typed."""
-_OFFERED_OF = timedelta(days=90)
+_OFFERED_OF = timedelta(days=62)
 
 WHO_WORDS: dict[str, str | Promise] = {
     PEOPLE: _("People"),
@@ -132,12 +133,12 @@ def _top_lines(bars: Iterable[Bar], parameter: str, address: _Address) -> list[T
 
 
 def _choices(stream_id: int, using: str) -> dict[str, list[str]]:
-    """What the filters offer: all actions, and what had interactions lately."""
-    days = Rollup.objects.using(using).filter(stream_id=stream_id, span=Span.DAY)
-    lately = days.filter(start__gte=timezone.now() - _OFFERED_OF).exclude(value="")
-    actions = days.filter(dimension=Dimension.ALL).values_list("action", flat=True).distinct().order_by("action")
+    """What the filters offer: all actions, and some of what was clicked this month and the one before."""
+    rollups = Rollup.objects.using(using).filter(stream_id=stream_id).order_by()
+    actions = rollups.filter(dimension=Dimension.ALL, value="", span=Span.EVER).values_list("action", flat=True)
+    lately = rollups.filter(span=Span.MONTH, action=CLICK, label="", start__gte=timezone.now() - _OFFERED_OF)
     offered = {
-        name: lately.filter(dimension=dimension).values_list("value", flat=True).distinct().order_by("value")[:OFFERED]
+        name: lately.filter(dimension=dimension).values_list("value", flat=True)[:OFFERED]
         for name, dimension in (("banners", Dimension.BANNER), ("pages", Dimension.PAGE))
     }
-    return {"actions": list(actions), **{name: list(values) for name, values in offered.items()}}
+    return {"actions": sorted(set(actions)), **{name: sorted({*values} - {""}) for name, values in offered.items()}}

@@ -67,12 +67,18 @@ class Period:
     @property
     def since_ms(self) -> int | None:
         """`since` in Unix milliseconds."""
-        return self.since and int(self.since.timestamp() * 1000)
+        return None if self.since is None else int(self.since.timestamp() * 1000)
 
     @property
     def until_ms(self) -> int | None:
         """`until` in Unix milliseconds."""
-        return self.until and int(self.until.timestamp() * 1000)
+        return None if self.until is None else int(self.until.timestamp() * 1000)
+
+    @property
+    def preceding(self) -> Period:
+        """The period before, with no other before it."""
+        since, until = self.before
+        return Period(key=self.key, since=since, until=until, zone=self.zone)
 
     def is_over(self, now: datetime) -> bool:
         """True where nothing can come any more."""

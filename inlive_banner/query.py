@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Left
+from django.db.models import Q, QuerySet, Sum, Value
+from django.db.models.functions import Concat, Left
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import INDEXED_PAGE, Dimension, Interaction, rollup_value
+from inlive_banner.models import INDEXED_PAGE, Dimension, Interaction, Rollup, Span, rollup_value
 from inlive_banner.periods import Period, parse_period, parse_zone
 
 __all__ = ["EVERYTHING", "OTHERS", "PARAMETERS", "PEOPLE", "Cursor", "LogQuery", "parse_query"]
@@ -83,7 +83,7 @@ class LogQuery:
     @property
     def series(self) -> tuple[Dimension, str] | None:
         """What rollups it is counted by, as (dimension, value); None where no rollup counts it."""
-        if self.user or (self.banner and self.page):
+        if self.user or (self.banner and self.page) or (self.page and self.period.key == "hour"):
             return None
         if self.banner:
             return Dimension.BANNER, rollup_value(self.banner)
@@ -98,26 +98,49 @@ class LogQuery:
             return Q()
         return Q(label="") if self.who == PEOPLE else ~Q(label="")
 
+    def means(self, label: str) -> bool:
+        """Whether what has this label is meant."""
+        return self.who == EVERYTHING or (label == "") == (self.who == PEOPLE)
+
     def rows(self, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
         """The rows, newest first by the channel's clock. Read by index, whatever is asked for."""
-        rows = Interaction.objects.using(using).filter(self.labels, stream_id=self.stream_id)
-        if self.banner:
-            rows = rows.filter(name=self.banner)
-        if self.action:
-            rows = rows.filter(action=self.action)
-            if self.action != CLICK:
-                # Says so in the words of the index that has all other actions.
+        rows = Interaction.objects.using(using).filter(stream_id=self.stream_id)
+        narrowest = self._narrowest(using)
+        if narrowest == "":
+            # In the words of the indexes that have these rows alone.
+            rows = rows.filter(self.labels)
+            if self.action and self.action != CLICK:
                 rows = rows.filter(~Q(action=CLICK))
-        if self.user:
-            rows = rows.filter(user_id=self.user)
+        elif self.who != EVERYTHING:
+            rows = _unindexed(rows, "label", self.who == PEOPLE, "")
+        for name, value in (("name", self.banner), ("user_id", self.user), ("action", self.action)):
+            if value:
+                rows = rows.filter(**{name: value}) if narrowest in ("", name) else _unindexed(rows, name, True, value)
         if self.page:
-            beginning = Left("page", INDEXED_PAGE)
-            rows = rows.alias(page_beginning=beginning).filter(page_beginning=self.page[:INDEXED_PAGE], page=self.page)
+            rows = rows.filter(page=self.page)
+            if narrowest == "page":
+                beginning = Left("page", INDEXED_PAGE)
+                rows = rows.alias(page_beginning=beginning).filter(page_beginning=self.page[:INDEXED_PAGE])
         if self.period.since:
             rows = rows.filter(received_at__gte=self.period.since)
         if self.period.until:
             rows = rows.filter(received_at__lt=self.period.until)
         return rows.order_by("-received_at", "-pk")
+
+    def _narrowest(self, using: str) -> str:
+        """The field to read along: of several that are asked for the one with the fewest rows, as far as is known.
+
+        A database that has never been analyzed, as SQLite's mostly, would take any.
+        """
+        if self.user:
+            return "user_id"
+        if self.banner and self.page:
+            ever = Rollup.objects.using(using).filter(stream_id=self.stream_id, span=Span.EVER)
+            banner = ever.filter(dimension=Dimension.BANNER, value=rollup_value(self.banner))
+            page = ever.filter(dimension=Dimension.PAGE, value=rollup_value(self.page))
+            counts = [found.aggregate(total=Sum("count"))["total"] or 0 for found in (banner, page)]
+            return "name" if counts[0] < counts[1] else "page"
+        return "name" if self.banner else "page" if self.page else ""
 
     def older(self, cursor: Cursor, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
         """The rows after the cursor in their order, so older than its row."""
@@ -129,6 +152,13 @@ class LogQuery:
         filters = {"banner": self.banner, "action": self.action, "user": self.user, "path": self.page}
         params = {**self.period.params(), **{key: value for key, value in filters.items() if value}}
         return params if self.who == PEOPLE else {**params, "who": self.who}
+
+
+def _unindexed(rows: QuerySet[Interaction], field: str, is_equal: bool, value: str) -> QuerySet[Interaction]:  # noqa: FBT001
+    """The rows whose field is, or isn't, the value; said so that no index of the field is taken for it."""
+    name = f"plain_{field}"
+    condition = Q(**{name: value})
+    return rows.alias(**{name: Concat(field, Value(""))}).filter(condition if is_equal else ~condition)
 
 
 def parse_query(params: Mapping[str, str], stream_id: int, *, now: datetime | None = None) -> LogQuery:

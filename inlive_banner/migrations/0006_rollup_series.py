@@ -6,14 +6,15 @@ Everything recorded so far is counted anew where it can be: pages of views aren'
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-_QUARTER, _DAY = 900, 86_400
+_EVER, _QUARTER, _DAY, _MONTH = 0, 900, 86_400, 2_592_000
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 400
 _AT_ONCE = 1_000
 
@@ -25,10 +26,13 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     counts: Counter[tuple[Any, ...]] = Counter()
     viewed: Counter[tuple[Any, ...]] = Counter()
 
-    def add(kinds: list[tuple[str, str, int]], key: tuple[Any, ...], start: datetime, much: tuple[int, int]) -> None:
-        for dimension, value, span in kinds:
-            day = start.replace(hour=0, minute=0, second=0, microsecond=0)
-            series = (*key, dimension, value, span, day if span == _DAY else start)
+    def add(dimension: str, value: str, key: tuple[Any, ...], quarter: datetime, much: tuple[int, int]) -> None:
+        midnight = quarter.replace(hour=0, minute=0)
+        starts = {_QUARTER: quarter, _DAY: midnight, _MONTH: midnight.replace(day=1), _EVER: _BEGINNING}
+        if dimension == "banner":
+            del starts[_QUARTER]  # it is there
+        for span, start in starts.items():
+            series = (*key, dimension, value, span, start)
             counts[series] += much[0]
             viewed[series] += much[1]
 
@@ -36,13 +40,13 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     counted = rollup.objects.using(using)
     series_of = ("stream_id", "action", "label", "value", "start", "count", "viewed")
     for *key, name, start, count, firsts in counted.values_list(*series_of).iterator():
-        kinds = [("banner", name, _DAY), ("all", "", _QUARTER), ("all", "", _DAY)]
-        add(kinds, tuple(key), start, (count, firsts))
+        add("banner", name, tuple(key), start, (count, firsts))
+        add("all", "", tuple(key), start, (count, firsts))
     fields = ("stream_id", "action", "label", "page", "received_at", "viewed")
     for *key, page, time, first in interaction.objects.using(using).order_by().values_list(*fields).iterator():
         value = page if len(page) <= _LONGEST else f"{page[: _LONGEST - 1]}…"
         quarter = time.replace(minute=time.minute - time.minute % 15, second=0, microsecond=0)
-        add([("page", value, _QUARTER), ("page", value, _DAY)], tuple(key), quarter, (1, int(first)))
+        add("page", value, tuple(key), quarter, (1, int(first)))
     names = ("stream_id", "action", "label", "dimension", "value", "span", "start")
     made = (
         rollup(**dict(zip(names, series, strict=True)), count=count, viewed=viewed[series])
@@ -85,7 +89,9 @@ class Migration(migrations.Migration):
             model_name="rollup",
             name="span",
             field=models.PositiveIntegerField(
-                choices=[(60, "minute"), (900, "quarter hour"), (86400, "day")], default=900, verbose_name="span"
+                choices=[(60, "minute"), (900, "quarter hour"), (86400, "day"), (2592000, "month"), (0, "all time")],
+                default=900,
+                verbose_name="span",
             ),
             preserve_default=False,
         ),
@@ -98,7 +104,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="rollup",
-            index=models.Index(fields=["stream_id", "dimension", "span", "action", "start"], name="inlive_rollup_most"),
+            index=models.Index(
+                fields=["stream_id", "dimension", "span", "action", "label", "start"], name="inlive_rollup_most"
+            ),
         ),
         migrations.RunPython(fill, drop, elidable=True),
     ]

@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from inlive_banner.models import DayUnique, DayVisitor, Dimension, Position, Rollup, Span, rollup_value
+from inlive_banner.models import BEGINNING, DayUnique, DayVisitor, Dimension, Position, Rollup, Span, rollup_value
 from inlive_banner.tail.inserting import VisitorKey, add_counts, insert_visitors
 from inlive_banner.tail.records import Row
 
@@ -83,7 +83,9 @@ def _start(minute: datetime, span: Span) -> datetime:
         return minute
     if span == Span.QUARTER:
         return minute.replace(minute=minute.minute - minute.minute % 15)
-    return minute.replace(hour=0, minute=0)
+    if span == Span.DAY:
+        return minute.replace(hour=0, minute=0)
+    return minute.replace(day=1, hour=0, minute=0) if span == Span.MONTH else BEGINNING
 
 
 def count_visitors(using: str, stream_id: int, rows: Iterable[Row]) -> None:
@@ -109,9 +111,10 @@ def prune_days(using: str, stream_id: int, *, before: date) -> int:
     visitors = DayVisitor.objects.using(using).filter(stream_id=stream_id, day__lt=before)
     midnight = datetime.combine(before, time(), UTC)
     minutes = Rollup.objects.using(using).filter(stream_id=stream_id, span=Span.MINUTE, start__lt=midnight)
-    # One dimension and the next: the index of what was clicked most begins so.
-    by_dimension = [minutes.filter(dimension=dimension) for dimension in (Dimension.ALL, Dimension.BANNER)]
-    return sum(_delete_some(using, old) for old in (visitors, *by_dimension))
+    # The index has actions and labels before the time: each of them is looked for by itself.
+    kinds = minutes.values_list("dimension", "action", "label").distinct().order_by()
+    old = [minutes.filter(dimension=kind[0], action=kind[1], label=kind[2]) for kind in kinds]
+    return sum(_delete_some(using, some) for some in (visitors, *old))
 
 
 def _delete_some(using: str, old: QuerySet[Any]) -> int:

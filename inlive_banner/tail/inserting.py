@@ -89,15 +89,21 @@ def add_counts(
     table, columns = _names(connection, model, names)
     key = ", ".join(quote(name) for name in names if name not in added)
     sums = ", ".join(f"{quote(name)} = {table}.{quote(name)} + excluded.{quote(name)}" for name in added)
-    places = ", ".join(["%s"] * len(names))
-    sql = f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT ({key}) DO UPDATE SET {sums}"  # noqa: S608
+    insert, or_add = f"INSERT INTO {table} ({columns})", f"ON CONFLICT ({key}) DO UPDATE SET {sums}"
     fields = [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]  # noqa: SLF001
     values = [
         [field.get_db_prep_value(value, connection) for field, value in zip(fields, row.values(), strict=True)]
         for row in counts
     ]
     with connection.cursor() as cursor:
-        cursor.executemany(sql, values)
+        if connection.vendor == "postgresql":
+            # One statement for all: one for each would be a message to the server and back for each.
+            types = [f"{field.db_type(connection)}".split("(")[0] for field in fields]
+            arrays = ", ".join(f"%s::{name}[]" for name in types)
+            columns_of_values = [list(column) for column in zip(*values, strict=True)]
+            cursor.execute(f"{insert} SELECT * FROM unnest({arrays}) {or_add}", columns_of_values)  # noqa: S608
+        else:
+            cursor.executemany(f"{insert} VALUES ({', '.join(['%s'] * len(names))}) {or_add}", values)
 
 
 def _names(connection: BaseDatabaseWrapper, model: type[Model], columns: Sequence[str]) -> tuple[str, str]:
