@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from inlive_banner.access import without_closed_streams
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.livelog import LABEL_WORDS
 from inlive_banner.models import Interaction, Position, Rollup
@@ -29,8 +30,9 @@ class StreamFilter(admin.SimpleListFilter):
     parameter_name = "stream"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The recorded streams."""
-        return [(f"{pk}", f"{pk}") for pk in Position.objects.order_by("pk").values_list("pk", flat=True)]
+        """The recorded streams that the user may read."""
+        recorded = without_closed_streams(Position.objects.order_by("pk"), request)
+        return [(f"{pk}", f"{pk}") for pk in recorded.values_list("pk", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Rows of the chosen stream; none where the address names no stream."""
@@ -48,7 +50,8 @@ class _RecentFilter(admin.SimpleListFilter):
     """The field's name."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        recent = Rollup.objects.order_by("-pk").values_list(self.parameter_name, flat=True)[:NAMED_ROLLUPS]
+        counts = without_closed_streams(Rollup.objects.order_by("-pk"), request)
+        recent = counts.values_list(self.parameter_name, flat=True)[:NAMED_ROLLUPS]
         return [(value, value) for value in sorted({*recent} - {""})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -131,9 +131,9 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     """
     request: HttpRequest | None = context.get("request")
     assets = _logs_assets(context)
-    if not may_read_log(request):
-        return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
+    if not may_read_log(request, wanted):
+        return {"log": None, **assets}
     query = request.GET if request else QueryDict()
     before, everything = parse_before(query.get("before")), query.get("bots") == "1"
     log = read_live_log(settings.stream(wanted).stream_id, before=before, everything=everything)
