@@ -60,6 +60,7 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "visitors": {"channel.address", "conf", "exceptions"},
     "redirection": {"arguments", "conf", "envelope", "exceptions", "links", "outbox", "page", "publishing", "visitors"},
     "page": {"conf"},
+    "exporting": {"models"},
     "livelog": SITE_SIDE - {"views"},
     "views": SITE_SIDE,
     "urls": {"redirection", "views"},
