@@ -48,6 +48,7 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "site_checks": {"conf"},
     "template_checks": set(),
     "access": SITE_SIDE - {"views"},
+    "api_tokens": {"access", "conf", "exceptions"},
     "arguments": {"exceptions"},
     "banner": {"arguments", "conf", "exceptions", "links"},
     "links": {"exceptions"},
