@@ -84,8 +84,7 @@ def closed_streams(request: HttpRequest) -> list[int]:
 
 def without_closed_streams(queryset: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     """The rows, by their `stream_id`, less those of `closed_streams`."""
-    closed = closed_streams(request)
-    return queryset.exclude(stream_id__in=closed) if closed else queryset
+    return queryset.exclude(stream_id__in=closed_streams(request))  # no condition at all where none is closed
 
 
 def _reader_of(request: HttpRequest | None) -> Reader:
