@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext_lazy as _
 
+from inlive_banner.access import readable_streams, without_closed_streams
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.filters import ActionFilter, BannerFilter, KindFilter, PeopleFilter, StreamFilter, newest
@@ -61,6 +62,10 @@ class ReadOnlyAdmin(_ModelAdmin):
     show_facets = admin.ShowFacets.NEVER  # a facet is a count over the whole table
     show_full_result_count = False
     sortable_by = ()  # any other order than the primary key's would sort the whole table
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the rows of streams that the user may not read."""
+        return without_closed_streams(super().get_queryset(request), request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """No."""
@@ -147,14 +152,16 @@ class InteractionAdmin(ReadOnlyAdmin):
         return [live, *super().get_urls()]
 
     def live(self, request: HttpRequest) -> TemplateResponse:
-        """The live log inside the admin. `?stream=` picks a stream."""
-        if not self.has_view_permission(request):
+        """The live log inside the admin. `?stream=` picks a stream; those that the user may read are offered."""
+        streams = readable_streams(request)
+        if not self.has_view_permission(request) or not streams:
             raise PermissionDenied
-        streams = list(settings.streams)
         wanted = request.GET.get("stream")
         stream_id = streams[0] if wanted is None else parse_stream_id(wanted)
-        if stream_id not in streams:
+        if stream_id not in settings.streams:
             raise Http404(_("This site has no such stream."))
+        if stream_id not in streams:
+            raise PermissionDenied
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),

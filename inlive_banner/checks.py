@@ -25,7 +25,12 @@ from inlive_banner.exceptions import ConfigurationError, InvalidBannerError
 __all__ = ["check_settings"]
 
 _EXAMPLE = 'INLIVE_BANNER = {"STREAM_ID": 15, "WIDGET_KEY": "…"}'
-_STREAM_OPTIONS: dict[str, Any] = {"WIDGET_KEY": str, "PUBLIC": bool, "ALLOWED_ORIGINS": list | tuple}
+_STREAM_OPTIONS: dict[str, Any] = {
+    "WIDGET_KEY": str,
+    "PUBLIC": bool,
+    "ALLOWED_ORIGINS": list | tuple,
+    "VIEW_PERMISSION": str,
+}
 
 _MAY_BE_ZERO = ("IMPOSSIBLE_RATE",)
 """Numbers of which 0 means that there is no such bound."""

@@ -40,11 +40,11 @@ class BannerSettings:
     CHANNEL_LOG: str = ""
     """The channel's durable log: `sqlite:///relative/path` or `sqlite:////absolute/path`."""
     LOGS_PUBLIC: bool = False
-    """True opens the logs page to everybody, not only to people with the view permission."""
+    """True opens the logs page to everybody, but for streams that name a VIEW_PERMISSION."""
     BANNER: Mapping[str, Any] = {}
     """Defaults of the template tag's arguments."""
     STREAMS: Mapping[int | str, Mapping[str, Any]] = {}
-    """Several streams, or options of the one: stream id -> {WIDGET_KEY, PUBLIC, ALLOWED_ORIGINS}."""
+    """Several streams, or options of the one: stream id -> {WIDGET_KEY, PUBLIC, ALLOWED_ORIGINS, VIEW_PERMISSION}."""
     TOKEN_MAX_AGE: float = 30 * 24 * 3600.0
     """How long a publish or page token lasts: longer than any page stays open or cached."""
     TICKET_AGE: float = 3600.0
@@ -148,6 +148,23 @@ class BannerSettings:
                 f'Stream {stream_id} isn\'t configured (known: {known}). Add it to INLIVE_BANNER["STREAMS"].'
             )
         return streams[stream_id]
+
+    @property
+    def view_permissions(self) -> dict[int, str]:
+        """The permission (`app_label.codename`) of each stream that names one of its own.
+
+        Raises `ConfigurationError` for a key that is no stream id. What can't be a permission closes the stream to all
+        but superusers, rather than opening it.
+        """
+        return {
+            stream_id_of(key, "STREAMS"): str(value["VIEW_PERMISSION"])
+            for key, value in self.STREAMS.items()
+            if "VIEW_PERMISSION" in value
+        }
+
+    def view_permission(self, stream_id: int) -> str | None:
+        """A stream's own permission; None where it names none."""
+        return self.view_permissions.get(stream_id)
 
     @property
     def channel_url(self) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigurationError",
+    "ExpiredTokenError",
     "InliveBannerError",
     "InvalidBannerError",
     "InvalidEnvelopeError",
     "InvalidPublishError",
     "InvalidTokenError",
+    "InvalidTokenOptionError",
     "LogBusyError",
     "LogError",
     "LogOwnedError",
@@ -20,6 +22,7 @@ __all__ = [
     "PublishError",
     "PublishRefusedError",
     "PublishUnavailableError",
+    "RevokedTokenError",
     "SourceError",
     "SourceRefusedError",
     "SourceUnavailableError",
@@ -63,6 +66,23 @@ class InvalidEnvelopeError(InliveBannerError, ValueError):
 
 class InvalidTokenError(InliveBannerError, PermissionError):
     """A token or ticket is forged, expired, or made for another stream or purpose."""
+
+
+class ExpiredTokenError(InvalidTokenError):
+    """The time of an API token is over. Its reader needs a new one."""
+
+
+class RevokedTokenError(InvalidTokenError):
+    """An API token was good, and its account has ended it: by another password, or by being closed."""
+
+
+class InvalidTokenOptionError(InliveBannerError, ValueError):
+    """An API token can't be made like this. The message says what to do first, or to give instead."""
+
+    def __init__(self, message: str, *, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+        """The argument of `make_token()` at fault."""
 
 
 class LogError(InliveBannerError, OSError):

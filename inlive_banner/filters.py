@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from inlive_banner.access import without_closed_streams
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.livelog import LABEL_WORDS
 from inlive_banner.models import Dimension, Interaction, Position, Rollup, Span
@@ -38,8 +39,9 @@ class StreamFilter(admin.SimpleListFilter):
     parameter_name = "stream"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The recorded streams."""
-        return [(f"{pk}", f"{pk}") for pk in Position.objects.order_by("pk").values_list("pk", flat=True)]
+        """The recorded streams that the user may read."""
+        recorded = without_closed_streams(Position.objects.order_by("pk"), request)
+        return [(f"{pk}", f"{pk}") for pk in recorded.values_list("pk", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Rows of the chosen stream; none where the address names no stream."""
@@ -59,7 +61,7 @@ class _RecentFilter(admin.SimpleListFilter):
     """The field of the counts that has its values."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        days = Rollup.objects.by(Dimension.BANNER, Span.DAY).order_by("-pk")
+        days = without_closed_streams(Rollup.objects.by(Dimension.BANNER, Span.DAY).order_by("-pk"), request)
         recent = days.values_list(self.counted_as, flat=True)[:NAMED_ROLLUPS]
         return [(value, value) for value in sorted({*recent} - {""})]
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from inlive_banner.access import VIEW_PERMISSION, may_read_log
+from inlive_banner.access import VIEW_PERMISSION, needed_permission, readable_streams
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
 
@@ -22,14 +22,16 @@ __all__ = ["logs", "ticket"]
 def logs(request: HttpRequest) -> HttpResponse:
     """The log as a page of its own. `?stream=` picks a stream, `?before=` turns to older rows.
 
-    Who isn't signed in is led to the login page; who is, and may not read, gets a page (403) that says whom to ask.
+    Only streams that the user may read are offered. Who isn't signed in is led to the login page; who is, and may not
+    read the stream, gets a page (403) that says what to ask for.
     """
-    if not may_read_log(request):
-        return _refuse(request)
-    stream_id = _requested_stream(request)
-    if stream_id is None:
+    streams = readable_streams(request)
+    stream_id = _requested_stream(request, streams)
+    if stream_id is None and streams:
         raise Http404(_("This site has no such stream."))
-    context = {"stream_id": stream_id, "streams": list(settings.streams)}
+    if stream_id not in streams:
+        return _refuse(request, stream_id, streams)
+    context = {"stream_id": stream_id, "streams": streams}
     return render(request, "inlive_banner/logs_page.html", context)
 
 
@@ -40,31 +42,41 @@ def ticket(request: HttpRequest) -> JsonResponse:
 
     Errors have the channel's shape, `{"code", "message"}`: 403 who may not read, 404 no such stream.
     """
-    if not may_read_log(request):
-        return _error(403, _("You may not read this log. Sign in with an account that may."))
-    stream_id = _requested_stream(request)
-    if stream_id is None:
+    streams = readable_streams(request)
+    stream_id = _requested_stream(request, streams)
+    if stream_id is None and streams:
         return _error(404, _("This site has no such stream."))
+    if stream_id is None or stream_id not in streams:
+        return _error(403, _("You may not read this log. Sign in with an account that may."))
     text = settings.signer.make_ticket(stream_id)
     expires_at = settings.signer.read_ticket(stream_id, text).expires_at
     return JsonResponse({"ticket": text, "expires_at": int(expires_at)})
 
 
-def _requested_stream(request: HttpRequest) -> int | None:
-    """The configured stream that `?stream=` names, the first one without it; None where there is no such."""
-    streams = settings.streams
+def _requested_stream(request: HttpRequest, readable: list[int]) -> int | None:
+    """The configured stream that `?stream=` names; None where there is no such.
+
+    Without `?stream=` the first readable one, or the first of all.
+    """
+    configured = list(settings.streams)
     text = request.GET.get("stream")
-    stream_id = next(iter(streams)) if text is None else parse_stream_id(text)
-    return stream_id if stream_id in streams else None
+    stream_id = [*readable, *configured][0] if text is None else parse_stream_id(text)
+    return stream_id if stream_id in configured else None
 
 
-def _refuse(request: HttpRequest) -> HttpResponse:
+def _refuse(request: HttpRequest, stream_id: int | None, readable: list[int]) -> HttpResponse:
     here = request.get_full_path()
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return redirect_to_login(here)
     login_url = f"{resolve_url(settings.login_url)}?{urlencode({'next': here})}"
-    context = {"permission": VIEW_PERMISSION, "login_url": login_url}
+    permission = VIEW_PERMISSION if stream_id is None else needed_permission(stream_id)
+    context = {
+        "permission": permission,
+        "is_own_permission": permission != VIEW_PERMISSION,
+        "login_url": login_url,
+        "streams": readable,
+    }
     return render(request, "inlive_banner/logs_forbidden.html", context, status=403)
 
 

@@ -186,6 +186,7 @@ def test_streams_may_stand_without_a_default_one():
         ({16: {"ALLOWED_ORIGINS": ["https://example.org/"]}}, "no browser sends"),
         ({16: {"ALLOWED_ORIGINS": ["https://Example.org"]}}, "no browser sends"),
         ({16: {"ALLOWED_ORIGINS": [None]}}, "no browser sends"),
+        ({16: {"VIEW_PERMISSION": None}}, "must be a text"),
     ],
 )
 def test_bad_streams_are_an_error(streams, words):
@@ -199,6 +200,10 @@ def test_bad_streams_are_an_error(streams, words):
 @pytest.mark.parametrize("origins", [["*"], ["https://example.org", "http://localhost:8000"], ("https://[::1]:8000",)])
 def test_allowed_origins_that_browsers_send_are_fine(origins):
     assert ids(STREAMS={15: {"ALLOWED_ORIGINS": origins}}) == []
+
+
+def test_permission_of_a_stream_is_one_of_its_options():
+    assert ids(STREAMS={15: {"VIEW_PERMISSION": "shop.view_orders"}}) == []
 
 
 @pytest.mark.parametrize("url", ["/channel", "/", "/a/b/", "https://channel.example.org", "http://[::1]:8001/x"])

@@ -66,6 +66,18 @@ def test_streams_that_are_none_say_what_to_set():
         settings.streams  # noqa: B018
 
 
+def test_streams_may_each_name_a_permission_of_their_own():
+    with configured(STREAMS={"16": {"VIEW_PERMISSION": "shop.view_orders"}, 17: {}}):
+        assert settings.view_permissions == {16: "shop.view_orders"}
+        assert settings.view_permission(16) == "shop.view_orders"
+        assert settings.view_permission(17) is settings.view_permission(15) is settings.view_permission(99) is None
+
+
+def test_permission_with_a_key_that_is_no_stream_names_the_setting():
+    with configured(STREAMS={"x": {"VIEW_PERMISSION": "a.b"}}), pytest.raises(ConfigurationError, match="STREAMS"):
+        settings.view_permission(15)
+
+
 def test_stream_that_is_unknown_names_the_known_ones():
     with configured(STREAMS={16: {}}), pytest.raises(ConfigurationError, match=r"Stream 99 .*15, 16"):
         settings.stream(99)

@@ -70,3 +70,31 @@ def test_values_of_the_wrong_type_are_left_to_the_check_of_types(changes):
 def test_checks_are_registered():
     with configured(REDIRECT_HOSTS=["*"]):
         assert "inlive_banner.E030" in [message.id for message in django_checks.run_checks()]
+
+
+@pytest.mark.parametrize("permission", ["shop.view_orders", "inlive_banner.view_interaction", "läden.any-thing.else"])
+def test_permission_that_somebody_can_have_is_fine(permission):
+    assert found(STREAMS={15: {"VIEW_PERMISSION": permission, "PUBLIC": False}}) == []
+
+
+@pytest.mark.parametrize("permission", ["", "view_orders", ".view_orders", "shop.", "shop.view orders", "1.x", "a b.c"])
+def test_permission_that_nobody_can_have_is_an_error(permission):
+    (message,) = found(STREAMS={15: {}, 16: {"VIEW_PERMISSION": permission}})
+
+    assert message.id == "inlive_banner.E031"
+    assert isinstance(message, django_checks.Error)
+    assert f"[16] has {permission!r}" in message.msg
+    assert '"VIEW_PERMISSION": "shop.view_orders"' in message.hint
+
+
+def test_permission_of_a_stream_that_the_channel_opens_to_all_is_a_warning():
+    (message,) = found(STREAMS={16: {"VIEW_PERMISSION": "shop.view_orders", "PUBLIC": True}})
+
+    assert message.id == "inlive_banner.W031"
+    assert isinstance(message, django_checks.Warning)
+    assert found(STREAMS={16: {"PUBLIC": True}}) == []
+
+
+@pytest.mark.parametrize("streams", [[15], {15: None}, {15: {"VIEW_PERMISSION": 15}}])
+def test_permissions_in_what_another_check_refuses_are_passed_over(streams):
+    assert found(STREAMS=streams) == []

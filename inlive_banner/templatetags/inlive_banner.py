@@ -140,9 +140,9 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
     """
     request: HttpRequest | None = context.get("request")
     assets = _logs_assets(context)
-    if not may_read_log(request):
-        return {"log": None, **assets}
     wanted = settings.stream_id if stream_id is None else stream_id_of(f"{stream_id}", "STREAMS")
+    if not may_read_log(request, wanted):
+        return {"log": None, **assets}
     params = request.GET if request else QueryDict()
     query = parse_query(params.dict(), settings.stream(wanted).stream_id)
     log = read_live_log(query, before=Cursor.parse(params.get("before")))
