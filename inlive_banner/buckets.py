@@ -12,8 +12,8 @@ from inlive_banner.models import Span
 __all__ = ["Bucket", "Buckets", "make_buckets"]
 
 _MAX_HOURS = timedelta(days=2)
-_MAX_DAYS = timedelta(days=100)
-"""Longer ones are read by UTC days, so their pieces begin at midnight UTC."""
+_MAX_DAYS = timedelta(days=62)
+"""A day of a reader's zone is read as 96 quarter hours. Longer periods are read, and cut, by days in UTC."""
 _MAX_WEEKS = timedelta(days=3 * 366)
 
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Left
+from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.envelope import CLICK, FROM_OLDEST
@@ -18,6 +17,7 @@ from inlive_banner.envelope import CLICK, FROM_OLDEST
 __all__ = [
     "BEGINNING",
     "INDEXED_PAGE",
+    "PAGE_BEGINNING",
     "DayUnique",
     "DayVisitor",
     "Dimension",
@@ -32,6 +32,13 @@ __all__ = [
 
 INDEXED_PAGE = 200
 """Characters of a page that are indexed: PostgreSQL indexes 2,704 bytes at most, and a page may have more."""
+
+PAGE_BEGINNING = Func(
+    F("page"),
+    template=f"SUBSTR(%(expressions)s, 1, {INDEXED_PAGE})",
+    output_field=models.CharField(max_length=INDEXED_PAGE),
+)
+"""What of a page is indexed. The numbers stand in the SQL itself: as a parameter SQLite wouldn't know them again."""
 
 
 class Interaction(models.Model):
@@ -88,7 +95,7 @@ class Interaction(models.Model):
             models.Index(fields=["stream_id", "name", "-received_at", "-id"], name="inlive_interaction_banner"),
             models.Index(
                 F("stream_id"),
-                Left("page", INDEXED_PAGE),
+                PAGE_BEGINNING,
                 F("received_at").desc(),
                 F("id").desc(),
                 name="inlive_interaction_page",

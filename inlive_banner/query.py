@@ -9,11 +9,19 @@ from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q, QuerySet, Sum, Value
-from django.db.models.functions import Concat, Left
+from django.db.models.functions import Concat
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import INDEXED_PAGE, Dimension, Interaction, Rollup, Span, rollup_value
+from inlive_banner.models import (
+    INDEXED_PAGE,
+    PAGE_BEGINNING,
+    Dimension,
+    Interaction,
+    Rollup,
+    Span,
+    rollup_value,
+)
 from inlive_banner.periods import Period, parse_period, parse_zone
 
 __all__ = ["EVERYTHING", "OTHERS", "PARAMETERS", "PEOPLE", "Cursor", "LogQuery", "parse_query"]
@@ -116,11 +124,11 @@ class LogQuery:
         for name, value in (("name", self.banner), ("user_id", self.user), ("action", self.action)):
             if value:
                 rows = rows.filter(**{name: value}) if narrowest in ("", name) else _unindexed(rows, name, True, value)
-        if self.page:
-            rows = rows.filter(page=self.page)
-            if narrowest == "page":
-                beginning = Left("page", INDEXED_PAGE)
-                rows = rows.alias(page_beginning=beginning).filter(page_beginning=self.page[:INDEXED_PAGE])
+        if self.page and narrowest == "page":
+            rows = rows.alias(page_beginning=PAGE_BEGINNING).filter(page_beginning=self.page[:INDEXED_PAGE])
+        if self.page and (narrowest != "page" or len(self.page) >= INDEXED_PAGE):
+            # Never by its own name: SQLite would put the value into the expression that is indexed, and miss the index.
+            rows = _unindexed(rows, "page", True, self.page)
         if self.period.since:
             rows = rows.filter(received_at__gte=self.period.since)
         if self.period.until:

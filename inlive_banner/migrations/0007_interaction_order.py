@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import django.db.models.functions.text
 from django.db import migrations, models
 
 
@@ -64,7 +63,11 @@ class Migration(migrations.Migration):
             model_name="interaction",
             index=models.Index(
                 models.F("stream_id"),
-                django.db.models.functions.text.Left("page", 200),
+                models.Func(
+                    models.F("page"),
+                    output_field=models.CharField(max_length=200),
+                    template="SUBSTR(%(expressions)s, 1, 200)",
+                ),
                 models.OrderBy(models.F("received_at"), descending=True),
                 models.OrderBy(models.F("id"), descending=True),
                 name="inlive_interaction_page",
