@@ -12,11 +12,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from django.db import connections
-from django.db.models import Max, Min, Q, QuerySet, Sum
+from django.db.models import Max, Min, QuerySet, Sum
 
 from inlive_banner.buckets import Buckets, make_buckets
 from inlive_banner.envelope import VIEW
-from inlive_banner.models import Dimension, Rollup, Span
+from inlive_banner.models import Dimension, Rollup, Span, unindexed
 from inlive_banner.periods import Period
 from inlive_banner.query import EVERYTHING, PEOPLE
 
@@ -74,11 +74,11 @@ class Counts:
         ]
         return tuple(Bar(value=value, count=int(count)) for value, count in self._ranked(parts))
 
-    def over_time(
-        self, dimension: Dimension, value: str, period: Period, labels: Q, *, now: datetime
-    ) -> Buckets | None:
+    def over_time(self, dimension: Dimension, value: str, period: Period, who: str, *, now: datetime) -> Buckets | None:
         """The counts in pieces that fit a chart; None where nothing was ever counted, or not by so short pieces."""
-        series = self._rollups.filter(labels, dimension=dimension, value=value, action=self._action)
+        series: QuerySet[Rollup] = self._rollups.filter(dimension=dimension, value=value, action=self._action)
+        if who != EVERYTHING:
+            series = unindexed(series, "label", "", is_equal=who == PEOPLE)
         since, until = period.since, period.until
         if since is None or until is None:
             days = series.filter(span=Span.DAY).aggregate(first=Min("start"), last=Max("start"))

@@ -91,7 +91,7 @@ def read_figures(query: LogQuery, *, now: datetime, using: str = DEFAULT_DB_ALIA
         left_out=_totals(by_label, replace(query, who=OTHERS)).clicks if query.who == PEOPLE else 0,
         visitors=_visitors(query, period, using),
         visitors_before=_visitors(query, period.preceding, using) if period.since else None,
-        buckets=counts.over_time(*series, period, query.labels, now=now),
+        buckets=counts.over_time(*series, period, query.who, now=now),
         banners=counts.most(Dimension.BANNER, period, query.who) if is_whole else None,
         pages=pages,
     )

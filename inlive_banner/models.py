@@ -6,10 +6,11 @@ Only the worker's sink adds here, one transaction per batch.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Concat
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.envelope import CLICK, FROM_OLDEST
@@ -28,6 +29,7 @@ __all__ = [
     "Rollup",
     "Span",
     "rollup_value",
+    "unindexed",
 ]
 
 INDEXED_PAGE = 200
@@ -110,6 +112,20 @@ class Interaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} on {self.name!r} by {self.user_id}"
+
+
+_Rows = TypeVar("_Rows", bound=models.Model)
+
+
+def unindexed(rows: models.QuerySet[_Rows], field: str, value: str, *, is_equal: bool = True) -> models.QuerySet[_Rows]:
+    """The rows whose field is, or isn't, the value; said so that no index of the field is taken for it.
+
+    A database without statistics, as SQLite's mostly is, takes the one of two indexes that more conditions fit.
+    """
+    name = f"plain_{field}"
+    condition = Q(**{name: value})
+    found: models.QuerySet[_Rows] = rows.alias(**{name: Concat(field, Value(""))})
+    return found.filter(condition if is_equal else ~condition)
 
 
 class Dimension(models.TextChoices):

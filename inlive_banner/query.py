@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet, Sum, Value
-from django.db.models.functions import Concat
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
@@ -21,6 +20,7 @@ from inlive_banner.models import (
     Rollup,
     Span,
     rollup_value,
+    unindexed,
 )
 from inlive_banner.periods import Period, parse_period, parse_zone
 
@@ -120,15 +120,15 @@ class LogQuery:
             if self.action and self.action != CLICK:
                 rows = rows.filter(~Q(action=CLICK))
         elif self.who != EVERYTHING:
-            rows = _unindexed(rows, "label", self.who == PEOPLE, "")
+            rows = unindexed(rows, "label", "", is_equal=self.who == PEOPLE)
         for name, value in (("name", self.banner), ("user_id", self.user), ("action", self.action)):
             if value:
-                rows = rows.filter(**{name: value}) if narrowest in ("", name) else _unindexed(rows, name, True, value)
+                rows = rows.filter(**{name: value}) if narrowest in ("", name) else unindexed(rows, name, value)
         if self.page and narrowest == "page":
             rows = rows.alias(page_beginning=PAGE_BEGINNING).filter(page_beginning=self.page[:INDEXED_PAGE])
         if self.page and (narrowest != "page" or len(self.page) >= INDEXED_PAGE):
             # Never by its own name: SQLite would put the value into the expression that is indexed, and miss the index.
-            rows = _unindexed(rows, "page", True, self.page)
+            rows = unindexed(rows, "page", self.page)
         if self.period.since:
             rows = rows.filter(received_at__gte=self.period.since)
         if self.period.until:
@@ -160,13 +160,6 @@ class LogQuery:
         filters = {"banner": self.banner, "action": self.action, "user": self.user, "path": self.page}
         params = {**self.period.params(), **{key: value for key, value in filters.items() if value}}
         return params if self.who == PEOPLE else {**params, "who": self.who}
-
-
-def _unindexed(rows: QuerySet[Interaction], field: str, is_equal: bool, value: str) -> QuerySet[Interaction]:  # noqa: FBT001
-    """The rows whose field is, or isn't, the value; said so that no index of the field is taken for it."""
-    name = f"plain_{field}"
-    condition = Q(**{name: value})
-    return rows.alias(**{name: Concat(field, Value(""))}).filter(condition if is_equal else ~condition)
 
 
 def parse_query(params: Mapping[str, str], stream_id: int, *, now: datetime | None = None) -> LogQuery:
