@@ -114,7 +114,7 @@ def erase(person: Person, streams: Iterable[int], *, using: str = DEFAULT_DB_ALI
     for walked, found in _walk(person, wanted, _extent(using), using):
         yield Step(walked, {})
         for stream_id, pks in _batches(found):
-            yield Step(0, {stream_id: _erase_rows(person, stream_id, pks, using)})
+            yield Step(0, {stream_id: _erase_rows(stream_id, pks, using)})
     if person.visitor:
         for stream_id in sorted(wanted):
             _forget_visitor(person.visitor, stream_id, using)
@@ -183,10 +183,10 @@ def _batches(found: Iterable[_Found]) -> Iterator[tuple[int, list[int]]]:
         yield stream_id, batch
 
 
-def _erase_rows(person: Person, stream_id: int, pks: Sequence[int], using: str) -> int:
+def _erase_rows(stream_id: int, pks: Sequence[int], using: str) -> int:
     with held_stream(stream_id, using=using):
         # Looked at again: somebody else may have deleted some of them, and whoever does it has to subtract them.
-        rows = Interaction.objects.using(using).filter(person.rows, pk__in=pks).order_by("pk").select_for_update()
+        rows = Interaction.objects.using(using).filter(pk__in=pks).order_by("pk").select_for_update()
         erased = {row.pk: _row_of(row) for row in rows}
         Interaction.objects.using(using).filter(pk__in=list(erased)).delete()
         uncount_interactions(using, stream_id, list(erased.values()))

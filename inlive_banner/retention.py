@@ -48,7 +48,7 @@ def rows_before(stream_id: int, *, now: datetime, age: timedelta | None = None) 
             "channel (RETENTION) or a browser (7 days) may deliver an interaction again, and only its row tells that "
             "it is counted already."
         )
-    return now - max(min(age, _LONGEST), shortest + _TRIMMING)
+    return now - max(age, shortest + _TRIMMING)
 
 
 def described_days(length: timedelta) -> str:

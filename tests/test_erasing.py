@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from inlive_banner import erasing
@@ -19,6 +19,7 @@ from inlive_banner.models import DayUnique, DayVisitor, Interaction, Pending, Po
 from inlive_banner.pruning import prune_rows
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Sink
+from tests.rows import make_interaction
 from tests.tail.making import NOW, make_record
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
@@ -278,6 +279,41 @@ def test_erasing_in_many_small_batches_and_windows_comes_to_the_same(
     assert sum(step.found.get(15, 0) for step in seen) == 40
     assert max(step.found.get(15, 0) for step in seen) <= 3
     assert users(database_alias) == ["ben"] * 20
+
+
+def test_erasing_looks_at_few_days_of_banners_in_one_transaction(
+    sink: Sink, database_alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "_COUNTS_OF_VISITORS_AT_ONCE", 2)
+    sink.record([make_click(name=f"banner-{number // 3}") for number in range(15)])
+
+    found = [step.found[15] for step in erase(ANNA, [15], using=database_alias) if step.found]
+
+    assert found == [6, 6, 3]
+
+
+def test_erasing_waits_for_the_batch_that_is_being_recorded(sink: Sink, database_alias: str) -> None:
+    """Its keys may be lower than those that others have committed, and would be walked past."""
+    sink.position()
+    interactions: list[int] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            interactions.append(erased(ANNA, using=database_alias))
+        finally:
+            ended.set()
+            connections[database_alias].close()
+
+    erasing_thread = threading.Thread(target=run)
+    with transaction.atomic(using=database_alias):
+        Position.objects.using(database_alias).filter(stream_id=15).update(lost_events=1)
+        make_interaction(1, user_id="anna").save(using=database_alias)
+        erasing_thread.start()
+        assert not ended.wait(0.3)
+    erasing_thread.join(timeout=60)
+
+    assert interactions == [1]
 
 
 def test_erasing_that_was_stopped_goes_on_when_asked_again(

@@ -143,6 +143,9 @@ def test_batch_is_read_and_deleted_along_the_index(database_alias: str) -> None:
     ]
     assert len(touching) == 4 + 3, touching
 
+    selects = [sql for sql in touching if sql.startswith("SELECT")]
+    # From where the last batch ended, not over what it has left in PostgreSQL's index.
+    assert ['"received_at" >= ' in sql for sql in selects] == [False, True, True, True]
     for sql in touching:
         assert "OFFSET" not in sql
         plan = plan_of(connection, sql)
