@@ -15,4 +15,4 @@ class InliveBannerConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing registers them; the app registry must be ready for it.
-        from inlive_banner import checks, site_checks, template_checks  # noqa: F401, PLC0415
+        from inlive_banner import checks, retention_checks, site_checks, template_checks  # noqa: F401, PLC0415

@@ -30,9 +30,10 @@ _STREAM_OPTIONS: dict[str, Any] = {
     "PUBLIC": bool,
     "ALLOWED_ORIGINS": list | tuple,
     "VIEW_PERMISSION": str,
+    "ROWS_RETENTION": float,
 }
 
-_MAY_BE_ZERO = ("IMPOSSIBLE_RATE",)
+_MAY_BE_ZERO = ("IMPOSSIBLE_RATE", "ROWS_RETENTION")
 """Numbers of which 0 means that there is no such bound."""
 
 _IN_WORDS: dict[Any, str] = {
@@ -79,12 +80,16 @@ def _unknown_keys() -> Iterator[CheckMessage]:
 def _types() -> Iterator[CheckMessage]:
     for key, hint in settings.types().items():
         value = getattr(settings, key)
-        if not _fits(value, hint) and not (key in _MAY_BE_ZERO and value == 0 and type(value) is int):
+        if not _fits(value, hint) and not _is_zero(key, value):
             yield Error(
                 f'INLIVE_BANNER["{key}"] is {value!r}; it must be {_IN_WORDS[_base(hint)]}.',
                 hint=f'In INLIVE_BANNER, leave it out, or begin with its default: "{key}": {settings.default(key)!r}',
                 id="inlive_banner.E002",
             )
+
+
+def _is_zero(key: str, value: object) -> bool:
+    return key in _MAY_BE_ZERO and value == 0 and type(value) is int
 
 
 def _base(hint: Any) -> Any:
@@ -133,7 +138,7 @@ def _stream_problems(key: Any, options: Any) -> Iterator[str]:
     for option, value in options.items():
         if option not in _STREAM_OPTIONS:
             yield f"has the option {option!r}, which means nothing (it can have {', '.join(_STREAM_OPTIONS)})"
-        elif not _fits(value, _STREAM_OPTIONS[option]):
+        elif not _fits(value, _STREAM_OPTIONS[option]) and not _is_zero(option, value):
             yield f"has {value!r} as {option}, which must be {_IN_WORDS[_STREAM_OPTIONS[option]]}"
         elif option == "ALLOWED_ORIGINS":
             for origin in value:

@@ -44,13 +44,16 @@ class BannerSettings:
     BANNER: Mapping[str, Any] = {}
     """Defaults of the template tag's arguments."""
     STREAMS: Mapping[int | str, Mapping[str, Any]] = {}
-    """Several streams, or options of the one: stream id -> {WIDGET_KEY, PUBLIC, ALLOWED_ORIGINS, VIEW_PERMISSION}."""
+    """Several streams, or options of the one: stream id -> {WIDGET_KEY, PUBLIC, ALLOWED_ORIGINS, VIEW_PERMISSION,
+    ROWS_RETENTION}."""
     TOKEN_MAX_AGE: float = 30 * 24 * 3600.0
     """How long a publish or page token lasts: longer than any page stays open or cached."""
     TICKET_AGE: float = 3600.0
     """How long a reader's ticket lasts; open logs pages fetch a new one by themselves."""
     RETENTION: float = 7 * 24 * 3600.0
     """How long the channel's log keeps a broadcast."""
+    ROWS_RETENTION: float = 0
+    """How old a row of the database may become before `inlive_prune` deletes it; 0 for any age."""
     LOG_MAX_BYTES: int = 8 * 1024**3
     """At this size of the channel's log, publishes are answered 503 until age has made room."""
     HISTORY_LIMIT: int = 10_000
@@ -165,6 +168,16 @@ class BannerSettings:
     def view_permission(self, stream_id: int) -> str | None:
         """A stream's own permission; None where it names none."""
         return self.view_permissions.get(stream_id)
+
+    def rows_retention(self, stream_id: int) -> float:
+        """How old a stream's rows may become, in seconds; 0 for any age, or whatever the site has set instead.
+
+        Raises `ConfigurationError` for a key that is no stream id.
+        """
+        for key, value in self.STREAMS.items():
+            if stream_id_of(key, "STREAMS") == stream_id and "ROWS_RETENTION" in value:
+                return value["ROWS_RETENTION"]  # type: ignore[no-any-return]  # (whoever uses it judges it)
+        return self.ROWS_RETENTION
 
     @property
     def channel_url(self) -> str:

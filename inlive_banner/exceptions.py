@@ -37,6 +37,10 @@ class ConfigurationError(InliveBannerError, ValueError):
     """A setting is missing or can't be used. The message names the setting and shows a value that works."""
 
 
+class RowsRetentionError(InliveBannerError, ValueError):
+    """Rows would be deleted that could be delivered again, and then be counted a second time."""
+
+
 class InvalidBannerError(InliveBannerError, ValueError):
     """An argument of a banner can't be used. The message names the argument and says what to write instead."""
 

@@ -25,6 +25,7 @@ __all__ = [
     "count_visitors",
     "prune_days",
     "prune_quiet_stream",
+    "rollups_of",
 ]
 
 VISITORS_KEPT = timedelta(days=3)
@@ -45,6 +46,14 @@ PRUNED_AT_ONCE = 2_000
 
 def count_interactions(using: str, stream_id: int, rows: Iterable[Row]) -> None:
     """Add the rows, each of which is new, to the counts that each of them is in."""
+    add_counts(connections[using], Rollup, rollups_of(stream_id, rows), added=("count", "viewed"))
+
+
+def rollups_of(stream_id: int, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """What the rows come to in each count that they are in: the columns of `Rollup`.
+
+    All in one order everywhere: two workers that wait for each other's rows would never end.
+    """
     finest: Counter[_Finest] = Counter()
     viewed: Counter[_Finest] = Counter()
     for row in rows:
@@ -60,12 +69,10 @@ def count_interactions(using: str, stream_id: int, rows: Iterable[Row]) -> None:
             counts[series] += count
             firsts[series] += viewed[key]
     names = ("dimension", "value", "action", "span", "start", "label")
-    rollups = [
+    return [
         {"stream_id": stream_id, **dict(zip(names, series, strict=True)), "count": count, "viewed": firsts[series]}
-        # In one order everywhere: two workers that wait for each other's rows would never end.
         for series, count in sorted(counts.items())
     ]
-    add_counts(connections[using], Rollup, rollups, added=("count", "viewed"))
 
 
 def _series(key: _Finest) -> Iterator[_Series]:

@@ -26,7 +26,7 @@ from inlive_banner.tail.worker import Phase, Worker
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["Line", "duration", "line_of", "shown_on_terminal"]
+__all__ = ["Line", "duration", "line_of", "shown_on_terminal", "terminal_console"]
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def shown_on_terminal(
     `sys.stderr`, appears above the lines.
     `keep_last` leaves the last state on the screen, unless the block raises. Never raises of itself.
     """
-    console = _console(no_color=no_color)
+    console = terminal_console(no_color=no_color)
     if console is None:
         yield
         return
@@ -177,7 +177,8 @@ def shown_on_terminal(
             thread.join()
 
 
-def _console(*, no_color: bool) -> Console | None:
+def terminal_console(*, no_color: bool = False) -> Console | None:
+    """What draws on stderr; None where that is no terminal for it, or `rich` is missing."""
     if not _is_here(sys.stderr) or os.environ.get("TERM", "") in _NO_TERMINALS:
         return None
     try:
