@@ -139,7 +139,7 @@ def _url(request: HttpRequest, period: Period | None = None, **place: str) -> st
 
     With a period, the address names its days: the next page of today must mean the same after midnight.
     """
-    params = {name: text for name, text in request.GET.dict().items() if name not in ("before", "after")}
+    params = request.GET.dict()
     if period is not None and period.first_day:
         params |= {"period": CUSTOM, "from": f"{period.first_day}", "to": f"{period.last_day}"}
     return f"{escape_uri_path(request.path)}?{urlencode({**params, **place})}"

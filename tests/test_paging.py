@@ -201,6 +201,7 @@ def test_row_in_a_transaction_that_ends_later_is_not_passed_over(save: Any, foll
     assert inserted.wait(10)
     save(3, 4, stream_id=16)
     pages, after = follow()
+    assert follow(after=after) == ([[]], after)
     goes_on.set()
     worker.join()
 
