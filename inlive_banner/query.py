@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import BigIntegerField, ExpressionWrapper, F, Q, QuerySet, Sum, Value
+from django.db.models import Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat, Left
 from django.utils import timezone as django_timezone
 
@@ -146,24 +146,6 @@ class LogQuery:
         """The rows after the cursor in their order, so older than its row."""
         after = Q(received_at__lt=cursor.received_at) | Q(pk__lt=cursor.pk)
         return self.rows(using=using).filter(after, received_at__lte=cursor.received_at)
-
-    def recorded(self, after: int, until: int, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
-        """The rows in the order in which they were recorded, oldest first: primary keys above `after`, up to `until`.
-
-        Reads each row of all streams between the two, and no other.
-        """
-        # No index has a stream's rows in this order, so they are read along the primary key; the sum keeps databases
-        # from taking all of the stream's rows by another index, and sorting them.
-        stream = ExpressionWrapper(F("stream_id") + 0, BigIntegerField())
-        rows = Interaction.objects.using(using).filter(pk__gt=after, pk__lte=until)
-        rows = rows.alias(plain_stream=stream).filter(self.labels, plain_stream=self.stream_id)
-        texts = {"name": self.banner, "user_id": self.user, "action": self.action, "page": self.page}
-        rows = rows.filter(**{name: value for name, value in texts.items() if value})
-        if self.period.since:
-            rows = rows.filter(received_at__gte=self.period.since)
-        if self.period.until:
-            rows = rows.filter(received_at__lt=self.period.until)
-        return rows.order_by("pk")
 
     def params(self) -> dict[str, str]:
         """What an address says to ask the same of its stream, in a fixed order."""
