@@ -42,6 +42,10 @@ class Reader:
             return False
         if settings.LOGS_PUBLIC and settings.view_permission(stream_id) is None:
             return True
+        return self.has_permission(stream_id)
+
+    def has_permission(self, stream_id: int) -> bool:
+        """True where it is the user's own permission that opens the stream, and not `LOGS_PUBLIC`."""
         return self.user is not None and bool(self.user.has_perm(needed_permission(stream_id)))
 
     def readable_streams(self) -> list[int]:

@@ -22,6 +22,7 @@ __all__ = [
     "PublishError",
     "PublishRefusedError",
     "PublishUnavailableError",
+    "RefusedRequestError",
     "RevokedTokenError",
     "SourceError",
     "SourceRefusedError",
@@ -87,6 +88,15 @@ class InvalidTokenOptionError(InliveBannerError, ValueError):
         super().__init__(message)
         self.argument = argument
         """The argument of `make_token()` at fault."""
+
+
+class RefusedRequestError(InliveBannerError, ValueError):
+    """A request to the API can't be answered. The message says why, and what to ask instead."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status of the answer."""
 
 
 class LogError(InliveBannerError, OSError):

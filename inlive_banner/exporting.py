@@ -12,7 +12,7 @@ import msgspec
 
 from inlive_banner.models import Interaction
 
-__all__ = ["CHUNK_ROWS", "COLUMNS", "csv_chunks", "json_chunks"]
+__all__ = ["CHUNK_ROWS", "COLUMNS", "csv_chunks", "json_chunks", "row_fields"]
 
 COLUMNS = (
     "received_at",
@@ -60,7 +60,27 @@ def json_chunks(rows: Iterable[Interaction], *, chunk_rows: int = CHUNK_ROWS) ->
     """
     encoder = msgspec.json.Encoder()
     for chunk in _chunks(rows, chunk_rows):
-        yield encoder.encode_lines([_fields(row) for row in chunk])
+        yield encoder.encode_lines([row_fields(row) for row in chunk])
+
+
+def row_fields(row: Interaction) -> dict[str, str | bool | None]:
+    """The row as JSON has it, `COLUMNS` in their order; None where something isn't known."""
+    return {
+        "received_at": _iso(row.received_at),
+        "visitor_time": _iso(row.visitor_time) if row.visitor_time else None,
+        # Text, as on the wire: numbers of 16 digits are more than JavaScript can tell apart.
+        "stream_id": f"{row.stream_id}",
+        "banner": row.name,
+        "action": row.action,
+        "user_id": row.user_id or None,
+        "author_id": row.author_id or None,
+        "page": row.page or None,
+        "label": row.label,  # "" is known: a person's
+        "visitor": row.visitor or None,
+        "viewed": row.viewed,
+        "publish_id": row.publish_id,
+        "event_id": row.event_id or None,
+    }
 
 
 def _chunks(rows: Iterable[Interaction], size: int) -> Iterator[list[Interaction]]:
@@ -85,25 +105,6 @@ def _cells(row: Interaction) -> tuple[str, ...]:
         _defused(row.publish_id),
         _defused(row.event_id),
     )
-
-
-def _fields(row: Interaction) -> dict[str, str | bool | None]:
-    return {
-        "received_at": _iso(row.received_at),
-        "visitor_time": _iso(row.visitor_time) if row.visitor_time else None,
-        # Text, as on the wire: numbers of 16 digits are more than JavaScript can tell apart.
-        "stream_id": f"{row.stream_id}",
-        "banner": row.name,
-        "action": row.action,
-        "user_id": row.user_id or None,
-        "author_id": row.author_id or None,
-        "page": row.page or None,
-        "label": row.label,  # "" is known: a person's
-        "visitor": row.visitor or None,
-        "viewed": row.viewed,
-        "publish_id": row.publish_id,
-        "event_id": row.event_id or None,
-    }
 
 
 def _defused(text: str) -> str:

@@ -11,8 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from inlive_banner.access import VIEW_PERMISSION, needed_permission, readable_streams
+from inlive_banner.api_requests import error_answer, requested_stream
 from inlive_banner.conf import settings
-from inlive_banner.envelope import parse_stream_id
 
 __all__ = ["logs", "ticket"]
 
@@ -26,7 +26,7 @@ def logs(request: HttpRequest) -> HttpResponse:
     read the stream, gets a page (403) that says what to ask for.
     """
     streams = readable_streams(request)
-    stream_id = _requested_stream(request, streams)
+    stream_id = requested_stream(request, streams)
     if stream_id is None and streams:
         raise Http404(_("This site has no such stream."))
     if stream_id not in streams:
@@ -43,25 +43,14 @@ def ticket(request: HttpRequest) -> JsonResponse:
     Errors have the channel's shape, `{"code", "message"}`: 403 who may not read, 404 no such stream.
     """
     streams = readable_streams(request)
-    stream_id = _requested_stream(request, streams)
+    stream_id = requested_stream(request, streams)
     if stream_id is None and streams:
-        return _error(404, _("This site has no such stream."))
+        return error_answer(404, _("This site has no such stream."))
     if stream_id is None or stream_id not in streams:
-        return _error(403, _("You may not read this log. Sign in with an account that may."))
+        return error_answer(403, _("You may not read this log. Sign in with an account that may."))
     text = settings.signer.make_ticket(stream_id)
     expires_at = settings.signer.read_ticket(stream_id, text).expires_at
     return JsonResponse({"ticket": text, "expires_at": int(expires_at)})
-
-
-def _requested_stream(request: HttpRequest, readable: list[int]) -> int | None:
-    """The configured stream that `?stream=` names; None where there is no such.
-
-    Without `?stream=` the first readable one, or the first of all.
-    """
-    configured = list(settings.streams)
-    text = request.GET.get("stream")
-    stream_id = [*readable, *configured][0] if text is None else parse_stream_id(text)
-    return stream_id if stream_id in configured else None
 
 
 def _refuse(request: HttpRequest, stream_id: int | None, readable: list[int]) -> HttpResponse:
@@ -78,7 +67,3 @@ def _refuse(request: HttpRequest, stream_id: int | None, readable: list[int]) ->
         "streams": readable,
     }
     return render(request, "inlive_banner/logs_forbidden.html", context, status=403)
-
-
-def _error(code: int, message: str) -> JsonResponse:
-    return JsonResponse({"code": code, "message": message}, status=code)
