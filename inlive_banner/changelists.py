@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -59,6 +60,8 @@ class LogList(BoundedList):
     """The list of interactions: those that its address asks for, as the logs page reads it."""
 
     listing: Listing
+    has_tool_list = not apps.is_installed("unfold")
+    """Whether the page's tools are a list's items. Unfold has no list around them."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         """Without what the list doesn't know: conditions on other fields would scan the table."""
