@@ -19,7 +19,7 @@ __all__ = ["LABELLED_ROWS", "LISTING_PARAMETERS", "Listing", "parse_listing"]
 LISTING_PARAMETERS = (*PARAMETERS, "tz", "stream", "label")
 """What an address may say of the list. Whatever else it says isn't asked for."""
 
-LABELLED_ROWS = 50_000
+LABELLED_ROWS = 20_000
 """Newest rows of all labels together that those of one label are looked for among: it has no index of its own."""
 
 
