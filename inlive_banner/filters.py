@@ -1,7 +1,8 @@
-"""The filters of the admin's lists: by index, or among the newest rows only."""
+"""The filters of the admin's lists: those of the log say what it is asked for, and `changelists` asks; all by index."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -12,24 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from inlive_banner.access import without_closed_streams
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.livelog import LABEL_WORDS
-from inlive_banner.models import Dimension, Interaction, Position, Rollup, Span
+from inlive_banner.models import Dimension, Position, Span
+from inlive_banner.panel import WHO_WORDS, offered_values
+from inlive_banner.periods import CUSTOM, PERIOD_WORDS
+from inlive_banner.query import EVERYTHING, OTHERS, PEOPLE
 
-__all__ = [
-    "NAMED_ROLLUPS",
-    "SEARCHED_ROWS",
-    "ActionFilter",
-    "BannerFilter",
-    "KindFilter",
-    "PeopleFilter",
-    "StreamFilter",
-    "newest",
-]
-
-SEARCHED_ROWS = 100_000
-"""Newest rows that a filter without an index looks at: some tens of milliseconds, however large the table."""
-
-NAMED_ROLLUPS = 1_000
-"""Newest counts whose banners and actions the filters offer."""
+__all__ = ["DetailsFilter", "KindFilter", "LogStreamFilter", "PeriodFilter", "StreamFilter", "WhoFilter"]
 
 
 class StreamFilter(admin.SimpleListFilter):
@@ -52,38 +41,118 @@ class StreamFilter(admin.SimpleListFilter):
         return queryset.none() if stream_id is None else queryset.filter(stream_id=stream_id)
 
 
-class _RecentFilter(admin.SimpleListFilter):
-    """By the value of a field, among the newest rows; offers the values of the newest counts."""
+class _LogFilter(admin.ListFilter):
+    """A part of what the log is asked for. It only takes its parameters and offers others: `LogList` asks for all."""
 
-    parameter_name: str
-    """The field's name."""
-    counted_as: str
-    """The field of the counts that has its values."""
+    parameter_names: tuple[str, ...]
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        days = without_closed_streams(Rollup.objects.by(Dimension.BANNER, Span.DAY).order_by("-pk"), request)
-        recent = days.values_list(self.counted_as, flat=True)[:NAMED_ROLLUPS]
-        return [(value, value) for value in sorted({*recent} - {""})]
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name in self.parameter_names:
+            if name in params:
+                self.used_parameters[name] = params.pop(name)[-1]
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return [*self.parameter_names]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else newest(queryset).filter(**{self.parameter_name: value})
+        return queryset
 
 
-class BannerFilter(_RecentFilter):
-    """By banner."""
+class LogStreamFilter(_LogFilter):
+    """One stream: all indexes begin with it, so there is no choice of all."""
 
-    title = _("banner")
-    parameter_name = "name"
-    counted_as = "value"
+    title = _("stream")
+    parameter_names = ("stream",)
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        query = changelist.listing.query
+        for stream_id in changelist.listing.streams:
+            yield {
+                "selected": query is not None and query.stream_id == stream_id,
+                "query_string": changelist.get_query_string({"stream": f"{stream_id}"}),
+                "display": f"{stream_id}",
+            }
 
 
-class ActionFilter(_RecentFilter):
-    """By action."""
+class WhoFilter(_LogFilter):
+    """Everything, people, or what is labelled, as a whole or by label."""
 
-    title = _("action")
-    parameter_name = "action"
-    counted_as = "action"
+    title = _("who")
+    parameter_names = ("who", "label", "bots")
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        query, label = changelist.listing.query, changelist.listing.label
+        who = query.who if query else EVERYTHING
+        for key in (EVERYTHING, PEOPLE, OTHERS):
+            yield {
+                "selected": who == key and not label,
+                "query_string": _link(changelist, self.parameter_names, who="" if key == EVERYTHING else key),
+                "display": WHO_WORDS[key],
+            }
+        known = LABEL_WORDS if not label else {**LABEL_WORDS, label: LABEL_WORDS.get(label, label)}
+        for key, words in known.items():
+            yield {
+                "selected": label == key,
+                "query_string": _link(changelist, self.parameter_names, label=key),
+                "display": words,
+            }
+
+
+class PeriodFilter(_LogFilter):
+    """The periods of the logs page. One from a day to a day is shown where it is chosen; a form chooses it."""
+
+    title = _("period")
+    parameter_names = ("period", "tz")
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        query = changelist.listing.query
+        chosen = query.period.key if query else ""
+        for key, words in PERIOD_WORDS.items():
+            if key != CUSTOM:
+                yield {
+                    "selected": chosen == key,
+                    "query_string": _link(changelist, ("period", "from", "to"), period=key),
+                    "display": words,
+                }
+
+
+class DetailsFilter(_LogFilter):
+    """Banner, action, page, user and days: a form, since there may be any number of each."""
+
+    title = _("banner, page, user, day")
+    parameter_names = ("banner", "action", "path", "user", "from", "to", "before")
+    template = "admin/inlive_banner/interaction/details_filter.html"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The form's values, once."""
+        query = changelist.listing.query
+        if query is None:
+            return
+        is_custom = query.period.key == CUSTOM
+        yield {
+            "query": query,
+            "first_day": f"{query.period.first_day}" if is_custom else "",
+            "last_day": f"{query.period.last_day}" if is_custom else "",
+            "offered": offered_values(query.stream_id, using=changelist.root_queryset.db),
+            "kept": [
+                (name, value)
+                for name, values in changelist.filter_params.items()
+                if name not in self.parameter_names
+                for value in values
+            ],
+        }
+
+
+def _link(changelist: Any, without: tuple[str, ...], **params: str) -> str:
+    """The list's address with these parameters, and without the others named; what is "" isn't said."""
+    changes: dict[str, str | None] = dict.fromkeys((*without, "before"))
+    changes.update({name: value for name, value in params.items() if value})
+    address: str = changelist.get_query_string(changes)
+    return address
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -118,30 +187,3 @@ class KindFilter(admin.SimpleListFilter):
         known = {f"{dimension}-{span}" for dimension, span in self._KINDS}
         value = self.value()
         return value if value in known else f"{Dimension.BANNER}-{Span.DAY}"
-
-
-class PeopleFilter(admin.SimpleListFilter):
-    """People, or what is labelled, as a whole or by label; among the newest rows."""
-
-    title = _("who")
-    parameter_name = "label"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """People first, then whatever isn't, then each reason."""
-        return [("people", _("people only")), ("labelled", _("not people")), *LABEL_WORDS.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Rows of people, labelled ones, or those with one label."""
-        value = self.value()
-        if value is None:
-            return queryset
-        rows = newest(queryset)
-        if value == "labelled":
-            return rows.exclude(label="")
-        return rows.filter(label="" if value == "people" else value)
-
-
-def newest(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """The newest `SEARCHED_ROWS` of the interactions, of all streams together."""
-    last = Interaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return queryset.filter(pk__gt=last - SEARCHED_ROWS)

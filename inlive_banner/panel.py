@@ -22,7 +22,7 @@ from inlive_banner.models import Dimension, Rollup, Span
 from inlive_banner.periods import CUSTOM, PERIOD_WORDS
 from inlive_banner.query import EVERYTHING, OTHERS, PARAMETERS, PEOPLE, LogQuery
 
-__all__ = ["Link", "TopLine", "panel_context"]
+__all__ = ["WHO_WORDS", "Link", "TopLine", "offered_values", "panel_context"]
 
 OFFERED = 200
 """Banners and pages that the filters offer; others can be typed."""
@@ -79,7 +79,7 @@ def panel_context(log: LiveLog, params: QueryDict, *, using: str = DEFAULT_DB_AL
             for key, words in WHO_WORDS.items()
         ],
         "filters": _active_filters(query, address),
-        "choices": _choices(query.stream_id, using),
+        "choices": offered_values(query.stream_id, using=using),
         "kept": address.foreign,
         "older_url": address.url(before=str(log.older_than)) if log.older_than else "",
         "newest_url": address.url(),
@@ -132,7 +132,7 @@ def _top_lines(bars: Iterable[Bar], parameter: str, address: _Address) -> list[T
     ]
 
 
-def _choices(stream_id: int, using: str) -> dict[str, list[str]]:
+def offered_values(stream_id: int, *, using: str = DEFAULT_DB_ALIAS) -> dict[str, list[str]]:
     """What the filters offer: all actions, and some of what was clicked this month and the one before."""
     rollups = Rollup.objects.using(using).filter(stream_id=stream_id).order_by()
     actions = rollups.filter(dimension=Dimension.ALL, value="", span=Span.EVER).values_list("action", flat=True)

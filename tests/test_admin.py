@@ -8,14 +8,12 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
-from django.db import connection
 from django.test import override_settings
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from inlive_banner import admin as our_admin
-from inlive_banner import filters
 from inlive_banner.models import DayUnique, Gap, Interaction, Pending, Position, Rollup
+from inlive_banner.wording import to_the_second
 from tests.configured import configured
 from tests.rows import NOON, make_interaction
 
@@ -98,12 +96,13 @@ def test_list_is_shown(model, rows, boss):
     response = boss.get(reverse(f"admin:inlive_banner_{model._meta.model_name}_changelist"))
 
     assert response.status_code == 200
-    assert response.context["cl"].result_count == model.objects.count()
+    shown = model.objects.filter(stream_id=15) if model is Interaction else model.objects
+    assert response.context["cl"].result_count == shown.count()
 
 
 def test_list_shows_the_newest_first_to_the_second(rows, boss):
-    assert listed(boss) == of(rows, lambda row: True)
-    assert "Nov. 24, 2026, 12:00:20" in boss.get(LIST).content.decode()
+    assert listed(boss) == of(rows, lambda row: row.stream_id == 15)
+    assert "Nov. 24, 2026, 12:00:18" in boss.get(LIST).content.decode()
 
 
 def test_row_shows_both_clocks_to_the_second(rows, boss):
@@ -117,52 +116,17 @@ def test_row_shows_both_clocks_to_the_second(rows, boss):
 
 @override_settings(USE_TZ=False)
 def test_time_without_a_zone_is_shown_as_it_is():
-    assert our_admin._to_the_second(NOON.replace(tzinfo=None)) == "Nov. 24, 2026, 12:00:00"
-
-
-def test_list_filters_by_stream(rows, boss):
-    assert listed(boss, "?stream=16") == of(rows, lambda row: row.stream_id == 16)
-    assert listed(boss, "?stream=x") == []
-    assert listed(boss, "?stream=99999999999999999999") == []
-
-
-def test_list_filters_by_banner_and_action(rows, boss):
-    assert listed(boss, "?name=news") == of(rows, lambda row: row.name == "news")
-    assert listed(boss, "?action=share") == of(rows, lambda row: row.action == "share")
-    assert listed(boss, "?action=share&name=news&stream=15") == of(
-        rows, lambda row: (row.action, row.name, row.stream_id) == ("share", "news", 15)
-    )
-
-
-@pytest.mark.parametrize(
-    ("chosen", "keep"),
-    [
-        ("people", lambda label: label == ""),
-        ("labelled", lambda label: label != ""),
-        ("crawler", lambda label: label == "crawler"),
-        ("moonlight", lambda label: label == "moonlight"),
-        ("%00", lambda label: False),
-    ],
-)
-def test_list_filters_people_and_the_labelled(rows, boss, chosen, keep):
-    assert listed(boss, f"?label={chosen}") == of(rows, lambda row: keep(row.label))
-
-
-def test_filter_of_people_looks_at_the_newest_rows_only(rows, boss, monkeypatch):
-    monkeypatch.setattr(filters, "SEARCHED_ROWS", 10)
-
-    newest = {row.pk for row in rows[10:]}
-    assert listed(boss, "?label=people") == of(rows, lambda row: row.label == "" and row.pk in newest)
+    assert to_the_second(NOON.replace(tzinfo=None)) == "Nov. 24, 2026, 12:00:00"
 
 
 def test_list_says_why_a_row_is_no_persons(rows, boss):
     page = boss.get(LIST).content.decode()
 
-    assert re.findall(r'<td class="field-reason">(.*?)</td>', page)[-6:] == ["moonlight", "-", "-", "crawler", "-", "-"]
+    assert re.findall(r'<td class="field-reason">(.*?)</td>', page)[-3:] == ["moonlight", "-", "-"]
 
 
 def test_list_says_which_clicks_were_the_first_after_a_view(rows, boss):
-    Interaction.objects.filter(pk=rows[-1].pk).update(viewed=True)
+    Interaction.objects.filter(pk=rows[-1].pk).update(viewed=True, stream_id=15)
 
     page = boss.get(LIST).content.decode()
 
@@ -178,71 +142,9 @@ def test_counts_show_label_and_viewed(rows, boss):
         assert re.findall(f'<td class="field-{name}">(.*?)</td>', page)[0] == text
 
 
-def test_filters_offer_what_was_counted(rows, boss):
-    specs = {spec.parameter_name: dict(spec.lookup_choices) for spec in boss.get(LIST).context["cl"].filter_specs}
-
-    assert set(specs["name"]) == {"sale", "news"}
-    assert set(specs["action"]) == {"click", "share"}
-    assert set(specs["stream"]) == {"15", "16"}
-
-
-def test_search_finds_a_publish_id(rows, boss):
-    assert listed(boss, "?q=%20publish-007%20") == [rows[6].pk]
-    assert listed(boss, "?q=publish-00") == []
-
-
-@pytest.mark.parametrize(("query", "numbers"), [("visitor-20", [20]), ("author-3", [3]), ("visitor-2", [20, 2])])
-def test_search_finds_beginnings_of_ids(rows, boss, query, numbers):
-    assert listed(boss, f"?q={query}") == [rows[number - 1].pk for number in numbers]
-
-
-def test_search_takes_any_text(rows, boss):
-    assert listed(boss, "?q=%00") == listed(boss)  # Django's own form refuses it with a message
-    for query in ("%25", "_", "'", "%22", "%E2%98%83"):
-        assert listed(boss, f"?q={query}") == []
-
-
-def test_search_for_a_publish_id_reads_by_index(rows, boss):
-    with CaptureQueriesContext(connection) as captured:
-        listed(boss, "?q=publish-007")
-
-    sql = next(query["sql"] for query in captured if "publish-007" in query["sql"] and "LIMIT 1" in query["sql"])
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-        (step,) = [row[3] for row in cursor.fetchall()]
-    assert "USING" in step
-    assert "INDEX" in step
-    assert "(stream_id=? AND publish_id=?)" in step
-
-
-def test_filters_and_search_look_at_the_newest_rows_only(rows, boss, monkeypatch):
-    """What has no index is looked for in a bounded number of rows; the list itself reaches the oldest."""
-    monkeypatch.setattr(filters, "SEARCHED_ROWS", 10)
-
-    newest = {row.pk for row in rows[10:]}
-    assert listed(boss, "?name=news") == of(rows, lambda row: row.name == "news" and row.pk in newest)
-    assert listed(boss, "?q=visitor-") == of(rows, lambda row: row.pk in newest)
-    assert len(listed(boss)) == 20
-
-
-def test_list_never_counts_the_whole_table(rows, boss):
-    with CaptureQueriesContext(connection) as captured:
-        listed(boss)
-
-    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"] and "interaction" in query["sql"]]
-    assert counts
-    assert all(f"LIMIT {our_admin.LISTED_ROWS}" in sql for sql in counts), counts
-
-
-def test_list_ends_after_its_bound(rows, boss, monkeypatch):
-    monkeypatch.setattr(our_admin, "LISTED_ROWS", 7)
-
-    assert boss.get(LIST).context["cl"].result_count == 7
-
-
 def test_list_takes_the_same_queries_however_many_rows(rows, boss, django_assert_max_num_queries):
     boss.get(LIST)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(11):
         boss.get(LIST)
 
 
