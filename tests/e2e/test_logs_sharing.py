@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.e2e.browser import Complaints
-from tests.e2e.client import publish_click
-from tests.e2e.logs_page import count, publish_ids, row, rows, status
+from tests.e2e.client import publish, publish_click
+from tests.e2e.logs_page import count, row, rows, status
 from tests.e2e.processes import STREAM_ID, Demo
 from tests.polling import wait_until
 
@@ -21,59 +23,106 @@ pytestmark = pytest.mark.usefixtures("complaints")
 WITHOUT_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })"
 """What a page has on plain http that isn't localhost."""
 
-COUNT_SOURCES = """
+WATCH = """
   window.sources = 0;
   window.open_sources = new Set();
   window.EventSource = class extends EventSource {
     constructor(...given) { super(...given); window.sources += 1; window.open_sources.add(this); }
     close() { super.close(); window.open_sources.delete(this); }
-  }"""
+  };
+  window.shown = [];
+  addEventListener("DOMContentLoaded", () => {
+    const list = document.querySelector("[data-inlive-list]");
+    if (!list) return;
+    new MutationObserver((changes) => {
+      // One change is one drawing: its rows are newest first.
+      for (const change of changes) shown.push(...[...change.addedNodes].map((row) => row.dataset.inliveId).reverse());
+    }).observe(list, { childList: true });
+  });"""
 
 
 @pytest.fixture
 def context(context: BrowserContext) -> BrowserContext:
     """A fresh profile whose pages count their streams."""
-    context.add_init_script(COUNT_SOURCES)
+    context.add_init_script(WATCH)
     return context
 
 
 @pytest.fixture
-def open_page(context: BrowserContext, complaints: Complaints, channel: str, site: str, demo: Demo) -> Callable[..., Page]:
-    """Opens the logs page in a tab of its own, live."""
+def open_page(
+    context: BrowserContext, complaints: Complaints, channel: str, site: str, demo: Demo
+) -> Callable[..., Page]:
+    """Opens the logs page in a tab of its own, live; unless told otherwise, from where the channel's log ended."""
+    head = first_message(channel)["head"]
 
-    def open_one(query: str = "", script: str = "") -> Page:
+    def open_one(script: str = "", **data: str) -> Page:
         page = context.new_page()
-        if script:
-            page.add_init_script(script)
-        page.goto(demo.logs_url + query)
+        page.add_init_script(script + rendered_with(**{"inlivePosition": head} | data))
+        page.goto(demo.logs_url)
         expect(status(page)).to_have_attribute("data-state", "live")
         return page
 
     return open_one
 
 
+def rendered_with(**data: str) -> str:
+    """A script that changes the root's data as if the server had rendered it so: before the page's script runs."""
+    return (
+        ";document.addEventListener('readystatechange', () => {"
+        f"Object.assign(document.querySelector('[data-inlive-logs]')?.dataset ?? {{}}, {json.dumps(data)}); }});"
+    )
+
+
+class Storm:
+    """Publishes clicks without a pause, until it is ended."""
+
+    def __init__(self, channel: str, token: str, name: str) -> None:
+        self._channel, self._token, self._name = channel, token, name
+        self._stop = threading.Event()
+        self.published: list[str] = []
+        """Publish ids, oldest first."""
+        self._thread = threading.Thread(target=self._publish)
+        self._thread.start()
+
+    def end(self) -> list[str]:
+        """Stop; gives what was published."""
+        self._stop.set()
+        self._thread.join()
+        return self.published
+
+    def wait_for_more(self) -> None:
+        """Until some more are published."""
+        before = len(self.published)
+        wait_until(lambda: len(self.published) >= before + 20, what="more clicks")
+
+    def _publish(self) -> None:
+        message = {"name": self._name, "type": "banner", "action": "click", "user_id": "u", "time": 1}
+        while not self._stop.is_set():
+            publish_id = f"{self._name}-storm-{len(self.published):06}"
+            publish(self._channel, self._token, message, publish_id=publish_id)
+            self.published.append(publish_id)
+
+
 @pytest.fixture
-def storm(channel: str, page_token: str, name: str) -> Iterator[Callable[[], list[str]]]:
-    """Publishes clicks without a pause; calling it stops that and gives their publish ids, oldest first."""
-    stop = threading.Event()
-    published: list[str] = []
+def storm(open_page: Callable[..., Page], channel: str, page_token: str, name: str) -> Iterator[Storm]:
+    """Running. All of it comes after what `open_page` has pages begin with."""
+    storm = Storm(channel, page_token, name)
+    yield storm
+    storm.end()
 
-    def publish_all() -> None:
-        while not stop.is_set():
-            publish_id = f"{name}-storm-{len(published):06}"
-            publish_click(channel, page_token, name, publish_id=publish_id)
-            published.append(publish_id)
 
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(publish_all)
+def shown(page: Page, name: str) -> list[str]:
+    """The publish ids of the storm's clicks in the order in which the page has ever drawn them."""
+    found: list[str] = page.evaluate("prefix => shown.filter((id) => id.startsWith(prefix))", f"{name}-storm-")
+    return found
 
-        def end() -> list[str]:
-            stop.set()
-            done.result()
-            return published
 
-        yield end
-        stop.set()
+def expect_all_shown(page: Page, name: str, published: list[str]) -> None:
+    wait_until(lambda: published[-1] in shown(page, name), what="the newest click")
+    drawn = shown(page, name)
+    # Of many that come at once only the newest are drawn; the counter tells of all.
+    assert drawn == published[-len(drawn) :]
+    assert count(page) == len(published)
 
 
 def open_streams(page: Page) -> int:
@@ -86,11 +135,12 @@ def streams(pages: list[Page]) -> list[int]:
     return [open_streams(page) for page in pages]
 
 
-def viewers(channel: str) -> int:
-    """How many the channel counts, beside whom it tells it to."""
+def first_message(channel: str) -> dict[str, Any]:
+    """What the channel greets a subscriber with."""
     with requests.get(f"{channel}/subscribe/{STREAM_ID}", stream=True, timeout=10) as response:
         lines = (line for line in response.iter_lines(chunk_size=1) if line.startswith(b"data:"))
-        return int(requests.models.complexjson.loads(next(lines)[5:])["message"]["viewer_count"]) - 1
+        message: dict[str, Any] = json.loads(next(lines)[5:])["message"]
+        return message
 
 
 def test_twenty_tabs_are_all_live_by_one_stream(
@@ -105,29 +155,167 @@ def test_twenty_tabs_are_all_live_by_one_stream(
         expect(row(page, name)).to_have_count(1)
     wait_until(lambda: sum(streams(pages)) == 1, what="one stream")
     assert sum(page.evaluate("sources") for page in pages) == 1
-    wait_until(lambda: viewers(channel) == 1, what="one viewer")
+    wait_until(lambda: first_message(channel)["viewer_count"] == 2, what="one viewer beside us")
 
 
-def storm_ids(page: Page, name: str) -> list[str]:
-    """The storm's publish ids on a page, oldest first."""
-    return [each for each in reversed(publish_ids(page)) if each.startswith(f"{name}-storm-")]
-
-
-def test_tab_that_leads_is_closed_under_load_and_the_others_miss_and_double_nothing(
-    open_page: Callable[..., Page], storm: Callable[[], list[str]], channel: str, page_token: str, name: str
+@pytest.mark.parametrize("gone", ["closed", "navigated", "crashed", "asleep in the cache"])
+def test_leader_goes_under_load_and_the_others_miss_and_double_nothing(
+    complaints: Complaints, open_page: Callable[..., Page], storm: Storm, name: str, gone: str
 ) -> None:
     pages = [open_page() for _ in range(4)]
-    starts = [count(page) for page in pages]
-    expect(row(pages[3], name).nth(20)).to_be_attached()
+    for leader in pages[:3]:  # in turn: the lock goes to those that asked for it in this order
+        storm.wait_for_more()
+        assert open_streams(leader) == 1
+        if gone == "closed":
+            leader.close()
+        elif gone == "navigated":
+            leader.goto("about:blank")
+        elif gone == "crashed":
+            with contextlib.suppress(Error):
+                leader.goto("chrome://crash", timeout=1000)
+        else:
+            leader.evaluate("dispatchEvent(new Event('pagehide'))")
+    storm.wait_for_more()
 
-    for number in range(3):
-        at = rows(pages[3]).count()
-        pages[number].close()  # the one that leads: the lock goes to those that asked for it, in turn
-        expect(rows(pages[3]).nth(min(at + 20, 300))).to_be_attached()
-    published = storm()
+    expect_all_shown(pages[3], name, storm.end())
 
-    last = pages[3]
-    expect(last.locator(f"[data-inlive-id='{published[-1]}']")).to_have_count(1)
-    assert storm_ids(last, name) == published[-500:]
-    assert open_streams(last) == 1
-    assert count(last) - starts[3] >= len(published) - 500
+    assert open_streams(pages[3]) == 1
+    expect(status(pages[3])).to_have_attribute("data-state", "live")
+
+
+def test_page_that_wakes_up_in_the_cache_follows_again_from_its_own_place(
+    open_page: Callable[..., Page], storm: Storm, name: str
+) -> None:
+    first, second = open_page(), open_page()
+    for page in (first, second):
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        storm.wait_for_more()
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        storm.wait_for_more()
+
+    published = storm.end()
+
+    for page in (first, second):
+        expect_all_shown(page, name, published)
+    wait_until(lambda: streams([first, second]) in ([0, 1], [1, 0]), what="one stream")
+
+
+def test_tab_that_comes_late_catches_up_from_the_leader_alone(
+    open_page: Callable[..., Page], storm: Storm, name: str
+) -> None:
+    first = open_page()
+    storm.wait_for_more()
+
+    late = open_page()
+    storm.wait_for_more()
+
+    expect_all_shown(late, name, storm.end())
+    assert late.evaluate("sources") == 0
+    assert open_streams(first) == 1
+
+
+def test_tab_that_the_leader_cant_serve_catches_up_by_a_short_stream_of_its_own(
+    open_page: Callable[..., Page], storm: Storm, channel: str, name: str
+) -> None:
+    """Where the leader has begun later than the late tab's rendered position, or has forgotten so much."""
+    storm.wait_for_more()
+    leader = open_page(inlivePosition=first_message(channel)["head"])
+    storm.wait_for_more()
+
+    late = open_page()
+    storm.wait_for_more()
+
+    wait_until(lambda: streams([leader, late]) == [1, 0], what="the short stream's end")
+    storm.wait_for_more()
+    expect_all_shown(late, name, storm.end())
+    assert late.evaluate("sources") == 1
+
+
+def test_each_tab_has_its_own_filter_and_its_own_pause(
+    open_page: Callable[..., Page], channel: str, page_token: str, name: str
+) -> None:
+    whole, part, paused = open_page(), open_page(filterBanner=f"{name}-b"), open_page()
+    paused.get_by_role("button", name="Pause").click()
+
+    for letter in "abc":
+        publish_click(channel, page_token, f"{name}-{letter}")
+
+    expect(row(whole, f"{name}-c")).to_have_count(1)
+    expect(row(part, f"{name}-b")).to_have_count(1)
+    expect(paused.locator("[data-inlive-waiting-count]")).to_have_text("3")
+    assert row(paused, f"{name}-c").count() == 0
+    assert count(part) == 1
+    assert rows(part).count() == 1
+    assert sum(streams([whole, part, paused])) == 1
+
+
+def test_browser_without_locks_has_a_stream_a_tab(
+    open_page: Callable[..., Page], channel: str, page_token: str, name: str
+) -> None:
+    """Such as any on plain http that isn't localhost."""
+    pages = [open_page(script=WITHOUT_LOCKS) for _ in range(2)]
+
+    publish_click(channel, page_token, name)
+
+    for page in pages:
+        expect(row(page, name)).to_have_count(1)
+    assert streams(pages) == [1, 1]
+
+
+def test_leader_that_may_read_no_longer_hands_over(
+    open_page: Callable[..., Page],
+    context: BrowserContext,
+    complaints: Complaints,
+    channel: str,
+    page_token: str,
+    demo: Demo,
+    name: str,
+) -> None:
+    complaints.allow(r"40[13] \(")
+    context.route("**/refused/", lambda route: route.fulfill(status=403))
+    leader = context.new_page()
+    leader.add_init_script(rendered_with(inliveTicket="15:reader:1:c2lnbmF0dXJl", inliveTicketUrl="/refused/"))
+    leader.goto(demo.logs_url)
+
+    follower = open_page()
+
+    expect(status(leader)).to_have_attribute("data-state", "refused")
+    publish_click(channel, page_token, name)
+    expect(row(follower, name)).to_have_count(1)
+    assert streams([leader, follower]) == [0, 1]
+
+
+def test_leader_that_answers_nothing_is_done_without(
+    open_page: Callable[..., Page], context: BrowserContext, channel: str, page_token: str, demo: Demo, name: str
+) -> None:
+    """A frozen page may hold the lock."""
+    frozen = context.new_page()
+    frozen.goto(demo.site_url)
+    frozen.evaluate(
+        "name => new Promise((held) => navigator.locks.request(name, () => { held(); return new Promise(() => {}); }))",
+        f"inlive-logs 1 {channel}/subscribe/{STREAM_ID}",
+    )
+
+    page = open_page()
+
+    publish_click(channel, page_token, name)
+    expect(row(page, name)).to_have_count(1)
+    assert open_streams(page) == 1
+
+
+def test_followers_say_how_it_stands_with_the_leaders_stream(
+    open_page: Callable[..., Page], complaints: Complaints, context: BrowserContext
+) -> None:
+    complaints.allow("ERR_")
+    pages = [open_page(), open_page()]
+
+    context.set_offline(True)
+    pages[0].evaluate("dispatchEvent(new Event('online'))")
+
+    for page in pages:
+        expect(status(page)).to_have_attribute("data-state", "reconnecting")
+    context.set_offline(False)
+    pages[0].evaluate("dispatchEvent(new Event('online'))")
+    for page in pages:
+        expect(status(page)).to_have_attribute("data-state", "live")
+    assert sum(streams(pages)) == 1

@@ -9,8 +9,8 @@
  * @typedef {import("./connection.js").StreamEvent} StreamEvent
  * @typedef {import("./status.js").State} State
  * @typedef {{kind: "events", from: string, events: StreamEvent[]}
- *   | {kind: "hello", page: string, position: string}
- *   | {kind: "answer", page: string, from: string | null, events: StreamEvent[], isStarting: boolean}
+ *   | {kind: "hello", question: string, position: string}
+ *   | {kind: "answer", question: string, from: string | null, events: StreamEvent[], isStarting: boolean}
  *   | {kind: "ready", from: string}
  *   | {kind: "state", state: State, viewers: unknown}
  *   | {kind: "apart"}} Message `from` is the place right before the events.
@@ -31,6 +31,9 @@ export class Sharing {
   #name;
   #member;
   #page = crypto.randomUUID();
+  #questions = 0;
+  /** The one that is to be answered; "" where none is. An answer to another is about a place that we have left. */
+  #question = "";
   /** @type {BroadcastChannel | null} */
   #channel = null;
   #abort = new AbortController();
@@ -158,7 +161,7 @@ export class Sharing {
   /** @param {Message} message */
   #hear(message) {
     if (this.#release) {
-      if (message.kind === "hello") this.#answer(message.page, message.position);
+      if (message.kind === "hello") this.#answer(message.question, message.position);
       return;
     }
     switch (message.kind) {
@@ -167,7 +170,7 @@ export class Sharing {
       case "ready":
         return this.#take(message.from, []);
       case "answer":
-        if (message.page === this.#page) this.#takeAnswer(message);
+        if (message.question === this.#question) this.#takeAnswer(message);
         return;
       case "state":
         this.#state = message.state;
@@ -180,23 +183,22 @@ export class Sharing {
   }
 
   /**
-   * @param {string} page
+   * @param {string} question
    * @param {string} position
    */
-  #answer(page, position) {
+  #answer(question, position) {
     this.#flush(); // what comes after this answer begins where it ends
     const events = this.#ring?.after(position);
     // From the page's own place; from where the oldest begins, for one that has no place yet.
     const from = !events || !this.#ring ? null : position === "0" ? this.#ring.start : position;
     this.#post({ kind: "state", state: this.#state, viewers: this.#viewers });
-    this.#post({ kind: "answer", page, from, events: events ?? [], isStarting: !this.#ring });
+    this.#post({ kind: "answer", question, from, events: events ?? [], isStarting: !this.#ring });
     if (this.#state !== "live") this.#member.hurry();
   }
 
   /** @param {Message & {kind: "answer"}} answer */
   #takeAnswer({ from, events, isStarting }) {
-    clearTimeout(this.#answerTimer);
-    this.#answerTimer = 0;
+    this.#forget();
     if (from !== null) {
       this.#member.take(from, events);
       this.#settle();
@@ -222,6 +224,7 @@ export class Sharing {
   }
 
   #settle() {
+    this.#forget();
     clearTimeout(this.#askTimer);
     this.#askTimer = 0;
     this.#member.settle();
@@ -230,13 +233,19 @@ export class Sharing {
   }
 
   #ask() {
-    if (this.#answerTimer) return;
-    this.#post({ kind: "hello", page: this.#page, position: this.#member.position });
+    if (this.#question) return;
+    this.#question = `${this.#page} ${(this.#questions += 1)}`;
+    this.#post({ kind: "hello", question: this.#question, position: this.#member.position });
     this.#answerTimer = setTimeout(() => {
-      this.#answerTimer = 0;
+      this.#forget();
       this.#member.catchUp();
       this.#askLater();
     }, ANSWER_TIMEOUT);
+  }
+
+  #forget() {
+    clearTimeout(this.#answerTimer);
+    this.#question = "";
   }
 
   #askLater() {
