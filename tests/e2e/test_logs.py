@@ -16,14 +16,23 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import Complaints
 from tests.e2e.client import publish, publish_click
-from tests.e2e.logs_page import count, field, publish_ids, row, rows, status
-from tests.e2e.origin import STATIC, Answer, Origin, Request, serving
-from tests.e2e.processes import ROOT, STREAM_ID, Demo
+from tests.e2e.logs_page import (
+    EPOCH,
+    SUBSCRIBE,
+    TICKET,
+    click,
+    count,
+    envelope,
+    field,
+    init,
+    publish_ids,
+    row,
+    rows,
+    status,
+)
+from tests.e2e.origin import Answer, Origin, Request, serving
+from tests.e2e.processes import Demo
 from tests.polling import wait_until
-
-SUBSCRIBE = f"/subscribe/{STREAM_ID}"
-TICKET = "/inlive/ticket/"
-EPOCH = "0123456789abcdef"
 
 CASES = json.loads((Path(__file__).parents[1] / "interaction_cases.json").read_text(encoding="utf-8"))
 
@@ -38,56 +47,8 @@ def live(page: Page, channel: str, site: str, demo: Demo, page_token: str, name:
     return page
 
 
-@pytest.fixture
-def stand_in(site: str, demo: Demo, origin: Origin) -> Callable[..., str]:
-    """Puts the site's logs page into the origin, which then is its channel and its site too; gives the address."""
-
-    def put(*answers: Callable[[Request], Answer] | Answer, rows: str = "", query: str = "") -> str:
-        pending = list(answers)
-        rendered = requests.get(demo.logs_url + query, timeout=10).text
-
-        def subscribe(request: Request) -> Answer:
-            answer = pending.pop(0) if len(pending) > 1 else pending[0]
-            return answer(request) if callable(answer) else answer
-
-        origin.folder("/static/inlive_banner/", STATIC)
-        origin.folder("/static/project/", ROOT / "project" / "static" / "project")
-        origin.answer("GET", SUBSCRIBE, subscribe)
-        origin.answer("GET", TICKET, lambda _: Answer(body=b'{"ticket": "fresh"}', content_type="application/json"))
-        html = rendered.replace(demo.channel_url, "").replace("data-inlive-list>", f"data-inlive-list>{rows}")
-        return origin.page("/logs/", html)
-
-    return put
-
-
 def ticket_of(html: str) -> str:
     return html.partition('data-inlive-ticket="')[2].partition('"')[0]
-
-
-def init(head: int, **message: object) -> dict[str, Any]:
-    """The first event of our channel."""
-    message = {"token": "t", "user_id": "u", "viewer_count": 1, "head": f"{EPOCH}-{head}", "recovered": True} | message
-    return envelope(type="init", message=message, id=f"{EPOCH}-{head}")
-
-
-def click(seq: int, name: str, **fields: object) -> dict[str, Any]:
-    """A broadcast that our channel has found to be a click."""
-    message = {"name": name, "type": "banner", "action": "click", "user_id": f"u-{seq}", "time": 1_700_000_000_000}
-    given: dict[str, object] = {"id": f"{EPOCH}-{seq}", "publish_id": f"publish-{seq}", "interaction": "click"}
-    return envelope(message=message, **given | fields)
-
-
-def envelope(**fields: object) -> dict[str, Any]:
-    given = {
-        "stream_id": str(STREAM_ID),
-        "author_id": "0",
-        "to_user_id": "",
-        "message": {},
-        "timestamp": 0,
-        "type": "broadcast",
-        "widget_key": "",
-    }
-    return given | fields
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
