@@ -125,6 +125,7 @@ def test_of_what_waits_the_newest_five_hundred_are_kept_and_all_are_counted(
 
     expect(rows(live)).to_have_count(500)
     assert publish_ids(live)[::499] == ["publish-700", "publish-201"]
+    expect(live.locator(".inlive-new")).to_have_count(0)  # so many colours at once would only cost time
     assert count(live) == 700
 
 
@@ -220,6 +221,16 @@ def test_number_is_said_to_screen_readers_now_and_then_and_rows_are_not(
     page.clock.fast_forward(10_000)
 
     expect(said).to_have_text("Times the banner was clicked: 3")
+
+
+def test_hidden_tab_whose_timers_stand_still_holds_no_more_than_two_thousand(
+    page: Page, stand_in: Callable[..., str], name: str
+) -> None:
+    page.clock.install(time="2030-01-01")
+    page.clock.pause_at("2030-01-02")
+    page.goto(stand_in(Answer.events(init(0), *(click(seq, name) for seq in range(1, 2_011)))))
+
+    wait_until(lambda: count(page) == 2_000, what="two thousand clicks")
 
 
 OBSERVE = """

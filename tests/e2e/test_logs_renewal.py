@@ -51,9 +51,11 @@ def test_page_that_cant_catch_up_by_the_stream_has_itself_rendered_anew(
 
     page.goto(stand_in(Answer.events(init(0), click(1, "old"), ends=True), come_back))
     expect(row(page, "old")).to_have_count(1)
+    page.get_by_role("button", name="Pause").focus()
     released.set()
 
     expect(row(page, "new")).to_have_count(1)
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
     assert publish_ids(page) == ["publish-501", "publish-500"]
     assert count(page) == 1
     assert len(origin.had("GET", PAGE)) == 2
@@ -84,6 +86,7 @@ def test_reader_who_has_paused_is_told_how_much_is_missing_and_loads_it(
     assert publish_ids(page) == ["publish-414"]
     expect(page.get_by_role("button", name="Pause")).to_have_attribute("aria-pressed", "true")
     expect(status(page)).to_have_attribute("data-state", "live")
+    expect(page.get_by_role("log")).to_be_focused()  # the button that was, has gone
 
 
 def test_number_that_nobody_knows_isnt_told(
@@ -144,6 +147,21 @@ def test_page_is_rendered_anew_when_an_event_comes_after_its_period(
     assert row(page, "in time").count() == 0
     assert count(page) == 1
     assert len(origin.had("GET", PAGE)) == 2
+
+
+def test_site_that_goes_on_with_the_old_period_isnt_asked_without_a_pause(
+    page: Page, origin: Origin, stand_in: Callable[..., str]
+) -> None:
+    """Its clock may be behind the channel's."""
+    page.clock.install(time=1_000_000)
+    page.goto(stand_in(Answer.events(init(0), click(1, "late", received_at=9_000_000)), period_until=9_000_000))
+    for rendered_times in (2, 3):
+        wait_until(lambda: len(origin.had("GET", SUBSCRIBE)) == rendered_times - 1, what="the subscription")  # noqa: B023
+        expect(status(page)).to_have_attribute("data-state", "live")
+        page.clock.run_for(4_000)
+        page.evaluate("fetch('/inlive/ticket/')")
+        page.clock.run_for(1_000 if rendered_times == 3 else 0)
+        wait_until(lambda: len(origin.had("GET", PAGE)) == rendered_times, what="the page")  # noqa: B023
 
 
 def test_page_whose_period_ends_by_the_clock_is_rendered_anew_and_stands_still(

@@ -14,7 +14,8 @@ from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.e2e.browser import Complaints
 from tests.e2e.client import publish, publish_click
-from tests.e2e.logs_page import count, row, rows, status
+from tests.e2e.logs_page import click, count, init, row, rows, status
+from tests.e2e.origin import STATIC, Answer, Origin
 from tests.e2e.processes import STREAM_ID, Demo
 from tests.polling import wait_until
 
@@ -303,6 +304,24 @@ def test_leader_that_answers_nothing_is_done_without(
     assert open_streams(page) == 1
 
 
+def test_leader_whose_timers_stand_still_is_hurried_by_the_others(
+    context: BrowserContext, complaints: Complaints, stand_in: Callable[..., str], name: str
+) -> None:
+    """A hidden tab's run once a minute at times."""
+    complaints.allow(r"503 \(")
+    address = stand_in(Answer.sentence(503, "Later."), Answer.events(init(0), click(1, name)))
+    leader, follower = context.new_page(), context.new_page()
+    leader.add_init_script("window.setTimeout = () => 1_000_000")
+    leader.goto(address)
+    expect(status(leader)).to_have_attribute("data-state", "reconnecting")
+
+    follower.goto(address)
+
+    expect(row(follower, name)).to_have_count(1)
+    expect(status(follower)).to_have_attribute("data-state", "live")
+    assert streams([leader, follower]) == [1, 0]
+
+
 def test_followers_say_how_it_stands_with_the_leaders_stream(
     open_page: Callable[..., Page], complaints: Complaints, context: BrowserContext
 ) -> None:
@@ -319,3 +338,49 @@ def test_followers_say_how_it_stands_with_the_leaders_stream(
     for page in pages:
         expect(status(page)).to_have_attribute("data-state", "live")
     assert sum(streams(pages)) == 1
+
+
+RING = """async ({ start, isFromOldest, first, last, asked }) => {
+  const { Ring } = await import("/static/logs/ring.js");
+  const ring = new Ring(start, isFromOldest);
+  for (let number = first; number <= last; number += 1) ring.add({ data: "x", id: `e-${number}` });
+  return asked.map((position) => {
+    const events = ring.after(position);
+    return events && [events.length, events[0]?.id ?? "", events.at(-1)?.id ?? ""];
+  });
+}"""
+
+
+@pytest.mark.parametrize(
+    ("ring", "asked"),
+    [
+        (
+            {"start": "e-4", "isFromOldest": False, "first": 5, "last": 7},
+            {
+                "e-3": None,
+                "e-4": [3, "e-5", "e-7"],
+                "e-6": [1, "e-7", "e-7"],
+                "e-7": [0, "", ""],
+                "e-9": [0, "", ""],
+                "f-5": None,
+                "0": None,
+                "": None,
+            },
+        ),
+        ({"start": "e-4", "isFromOldest": True, "first": 5, "last": 7}, {"0": [3, "e-5", "e-7"], "e-3": None}),
+        (
+            {"start": "e-0", "isFromOldest": True, "first": 1, "last": 2_001},
+            {"0": None, "e-0": None, "e-1000": None, "e-1001": [1_000, "e-1002", "e-2001"]},
+        ),
+        ({"start": "e-0", "isFromOldest": True, "first": 1, "last": 2_000}, {"0": [2_000, "e-1", "e-2000"]}),
+    ],
+)
+def test_ring_gives_all_that_comes_after_a_place_or_says_that_it_cant(
+    page: Page, origin: Origin, ring: dict[str, object], asked: dict[str, object]
+) -> None:
+    origin.folder("/static/", STATIC)
+    page.goto(origin.page("/", "<!DOCTYPE html><title>Empty</title>"))
+
+    given = page.evaluate(RING, ring | {"asked": list(asked)})
+
+    assert dict(zip(asked, given, strict=True)) == asked

@@ -167,7 +167,7 @@ export class LogsPage {
       const fresh = await fetchRoot(this.#root);
       const paused = this.#feed.paused;
       this.#end();
-      replaceAll(this.#root, fresh);
+      const restoreFocus = replaceAll(this.#root, fresh);
       this.#retry = FIRST_RETRY;
       this.#renewedAt = Date.now();
       this.#feed = new Feed(this.#root);
@@ -175,6 +175,7 @@ export class LogsPage {
       this.#filter = new Filter(this.#root.dataset);
       this.#status = new Status(this.#root, () => this.#renew());
       this.#fill();
+      restoreFocus();
     } catch (error) {
       if (error instanceof RefusedError) {
         this.#end();

@@ -28,17 +28,24 @@ export async function fetchRoot(root) {
 }
 
 /**
- * Puts all of the fresh log into the shown one; what has the focus keeps it.
+ * Puts all of the fresh log into the shown one.
  *
  * @param {HTMLElement} root
  * @param {HTMLElement} fresh
+ * @returns {() => void} Gives the focus back to what had it, to be called when the script has shown what it shows.
  */
 export function replaceAll(root, fresh) {
   const focused = selectorOf(root, document.activeElement);
   for (const name of root.getAttributeNames()) if (!fresh.hasAttribute(name)) root.removeAttribute(name);
   for (const name of fresh.getAttributeNames()) root.setAttribute(name, fresh.getAttribute(name) ?? "");
   root.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
-  if (focused) /** @type {HTMLElement | null} */ (root.querySelector(focused))?.focus({ preventScroll: true });
+  return () => {
+    // What had the focus may have gone, or be hidden now: the rows are next to it.
+    for (const selector of focused ? [focused, "[role=log]"] : []) {
+      if (root.contains(document.activeElement)) return;
+      /** @type {HTMLElement | null} */ (root.querySelector(selector))?.focus({ preventScroll: true });
+    }
+  };
 }
 
 /**
@@ -62,7 +69,7 @@ export function replaceMarked(root, fresh) {
 }
 
 /**
- * What finds an element of the log again in the next rendering of it; "" where nothing does.
+ * What finds an element of the log again in the next rendering of it; "" for one that isn't in the log.
  *
  * @param {HTMLElement} root
  * @param {Element | null} element
@@ -73,5 +80,5 @@ function selectorOf(root, element) {
   const names = element.getAttributeNames();
   const name = names.find((each) => each.startsWith("data-inlive-")) ?? names.find((each) => each === "name");
   if (name) return `${element.localName}[${name}="${CSS.escape(element.getAttribute(name) ?? "")}"]`;
-  return element.classList.length ? `${element.localName}.${CSS.escape(element.classList[0])}` : "";
+  return [element.localName, ...element.classList].map((part) => CSS.escape(part)).join(".");
 }

@@ -4,9 +4,9 @@ import { reaches } from "./position.js";
 
 /** @typedef {import("./connection.js").StreamEvent} StreamEvent */
 
-/** Events, and characters of them, at most; the oldest leave. */
-const MAX_EVENTS = 2_000;
-const MAX_CHARACTERS = 4_000_000;
+/** Events, and characters of them, that stay when the oldest leave; twice as many at most. */
+const MAX_EVENTS = 1_000;
+const MAX_CHARACTERS = 2_000_000;
 
 export class Ring {
   /** The place before its first event. */
