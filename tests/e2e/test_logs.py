@@ -373,6 +373,18 @@ def test_switch_between_people_and_everything_works_without_javascript(browser: 
         expect(page.locator("[data-inlive-everything]")).to_have_count(0)
 
 
+def test_modules_are_let_through_by_the_nonce_of_the_page(
+    page: Page, origin: Origin, stand_in: Callable[..., str], name: str
+) -> None:
+    address = stand_in(Answer.events(init(0), click(1, name)))
+    html = requests.get(address, timeout=10).text.replace('<script type="module"', '<script nonce="abc" type="module"')
+    origin.page("/logs/", html, Content_Security_Policy="default-src 'self'; script-src 'nonce-abc'")
+
+    page.goto(address)
+
+    expect(row(page, name)).to_have_count(1)
+
+
 def test_server_of_the_original_protocol_is_read_too(
     page: Page, complaints: Complaints, stand_in: Callable[..., str], name: str
 ) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.browser import Complaints
 from tests.e2e.logs_page import click, count, field, init, publish_ids, row, rows, status
-from tests.e2e.origin import Answer, encode_event
+from tests.e2e.origin import Answer, Origin, encode_event
 from tests.polling import wait_until
 
 
@@ -231,6 +233,19 @@ def test_hidden_tab_whose_timers_stand_still_holds_no_more_than_two_thousand(
     page.goto(stand_in(Answer.events(init(0), *(click(seq, name) for seq in range(1, 2_011)))))
 
     wait_until(lambda: count(page) == 2_000, what="two thousand clicks")
+
+
+def test_part_that_fails_doesnt_stop_the_others(
+    page: Page, complaints: Complaints, origin: Origin, stand_in: Callable[..., str], name: str
+) -> None:
+    """Such as the feed, where an overriding template has lost what a row is made of."""
+    complaints.allow("firstElementChild")
+    address = stand_in(Answer.events(init(0), click(1, name)))
+    origin.page("/logs/", requests.get(address, timeout=10).text.replace("data-inlive-row", "data-lost"))
+
+    page.goto(address)
+
+    wait_until(lambda: count(page) == 1, what="the counter")
 
 
 OBSERVE = """

@@ -41,6 +41,7 @@ export class Sharing {
   #release = null;
   #answerTimer = 0;
   #askTimer = 0;
+  #isCatchingUp = false;
   /** @type {Ring | null} The leader's; null until its stream has begun. */
   #ring = null;
   /** @type {StreamEvent[]} Not passed on yet. */
@@ -205,9 +206,14 @@ export class Sharing {
     } else if (isStarting) {
       this.#askLater(); // it says by itself when it is ready; should it be closed before, the next one does
     } else {
-      this.#member.catchUp();
-      this.#askLater();
+      this.#catchUp();
     }
+  }
+
+  #catchUp() {
+    this.#isCatchingUp = true;
+    this.#member.catchUp();
+    this.#askLater();
   }
 
   /**
@@ -216,7 +222,8 @@ export class Sharing {
    */
   #take(from, events) {
     if (!reaches(this.#member.position, from)) {
-      this.#ask();
+      // While it catches up it asks now and then: every batch that is too new for it would be too often.
+      if (!this.#isCatchingUp) this.#ask();
       return;
     }
     this.#member.take(from, events);
@@ -227,6 +234,7 @@ export class Sharing {
     this.#forget();
     clearTimeout(this.#askTimer);
     this.#askTimer = 0;
+    this.#isCatchingUp = false;
     this.#member.settle();
     this.#member.follow(this.#state, this.#viewers);
     if (this.#state !== "live") this.#askLater();
@@ -238,8 +246,7 @@ export class Sharing {
     this.#post({ kind: "hello", question: this.#question, position: this.#member.position });
     this.#answerTimer = setTimeout(() => {
       this.#forget();
-      this.#member.catchUp();
-      this.#askLater();
+      this.#catchUp();
     }, ANSWER_TIMEOUT);
   }
 
