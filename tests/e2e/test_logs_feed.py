@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import CDPSession, Locator, Page, expect
 
 from tests.e2e.browser import Complaints
 from tests.e2e.logs_page import click, count, field, init, publish_ids, row, rows, status
@@ -254,6 +254,12 @@ OBSERVE = """
     .observe({ type: "longtask" });"""
 
 
+def busy_seconds(session: CDPSession) -> float:
+    """The processor time that the page's main thread has used: what else runs on the machine doesn't count."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
+
+
 def test_thousand_clicks_a_second_are_counted_exactly_and_leave_the_page_quick(
     page: Page, stand_in: Callable[..., str], name: str
 ) -> None:
@@ -276,12 +282,16 @@ def test_thousand_clicks_a_second_are_counted_exactly_and_leave_the_page_quick(
     page.goto(stand_in(Answer.events(init(0), chunks=paced())))
     expect(status(page)).to_have_attribute("data-state", "live")
     page.evaluate(OBSERVE)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = busy_seconds(session)
     begun.set()
 
     wait_until(lambda: count(page) == per_chunk * chunks, deadline_seconds=30, what="the last click")
 
     assert rows(page).count() == 500
     assert publish_ids(page)[0] == f"publish-{per_chunk * chunks}"
-    tasks = page.evaluate("tasks")
-    assert sum(tasks) < 500, tasks  # milliseconds of five seconds in which the page was busy for over 50 at a time
+    assert busy_seconds(session) - before < 3  # of five; the machine of the tests took 1.6
+    # Where others use the processor as well, a task of ours waits for them: the bound is a wide one.
+    assert max(page.evaluate("tasks"), default=0) < 500
     assert field(rows(page).first, "name").text_content() == name

@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Error, Page, expect
 from tests.e2e.browser import Complaints
 from tests.e2e.client import publish, publish_click
 from tests.e2e.logs_page import click, count, init, row, rows, status
-from tests.e2e.origin import STATIC, Answer, Origin
+from tests.e2e.origin import STATIC, Answer, Origin, Request
 from tests.e2e.processes import STREAM_ID, Demo
 from tests.polling import wait_until
 
@@ -322,6 +322,30 @@ def test_leader_whose_timers_stand_still_is_hurried_by_the_others(
     assert streams([leader, follower]) == [1, 0]
 
 
+def test_gap_in_the_leaders_stream_is_said_by_the_followers_too(
+    context: BrowserContext, complaints: Complaints, stand_in: Callable[..., str]
+) -> None:
+    """Each finds out by itself, since each is at a place of its own; also where nothing comes after it."""
+    released = threading.Event()
+
+    def come_back(_: Request) -> Answer:
+        released.wait(10)
+        return Answer.events(init(413, recovered=False))
+
+    address = stand_in(Answer.events(init(0), click(1, "old"), ends=True), come_back)
+    pages = [context.new_page() for _ in range(2)]
+    for page in pages:
+        page.goto(address)
+        expect(row(page, "old")).to_have_count(1)
+        page.get_by_role("button", name="Pause").click()
+    released.set()
+
+    for page in pages:
+        expect(page.locator("[data-inlive-away]")).to_contain_text("412")
+        expect(status(page)).to_have_attribute("data-state", "gap")
+    wait_until(lambda: streams(pages) == [1, 0], what="one stream")
+
+
 def test_followers_say_how_it_stands_with_the_leaders_stream(
     open_page: Callable[..., Page], complaints: Complaints, context: BrowserContext
 ) -> None:
@@ -338,6 +362,29 @@ def test_followers_say_how_it_stands_with_the_leaders_stream(
     for page in pages:
         expect(status(page)).to_have_attribute("data-state", "live")
     assert sum(streams(pages)) == 1
+
+
+READING = """async (events) => {
+  const { Reading } = await import("/static/logs/reading.js");
+  const rows = [];
+  const nothing = () => {};
+  const listener = { row: (row) => rows.push(row.name), viewers: nothing, greet: nothing, known: () => [], miss: nothing };
+  const reading = new Reading({ channel: "", stream: "", widgetKey: "", position: "e-5" }, [], listener);
+  const isNew = events.map(([id, name]) => {
+    const message = { type: "banner", action: "click", user_id: "u", time: 1, name };
+    return reading.receive({ id, data: JSON.stringify({ type: "broadcast", interaction: "click", message }) });
+  });
+  return { isNew, rows, position: reading.position };
+}"""
+
+
+def test_event_at_or_before_the_own_place_is_known_by_its_id(page: Page, origin: Origin) -> None:
+    origin.folder("/static/", STATIC)
+    page.goto(origin.page("/", "<!DOCTYPE html><title>Empty</title>"))
+
+    given = page.evaluate(READING, [["e-4", "a"], ["e-5", "b"], ["e-7", "c"], ["e-7", "c"], ["e-6", "d"], ["f-1", "e"]])
+
+    assert given == {"isNew": [False, False, True, False, False, True], "rows": ["c", "e"], "position": "f-1"}
 
 
 RING = """async ({ start, isFromOldest, first, last, asked }) => {
