@@ -62,12 +62,12 @@ help:
 	    "Install one (on Debian: python3 and python3-venv), or name it: make demo PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-# The browser that the tests drive, the client of the original service that they run unmodified, and the minifier.
+# The browser that the tests drive, the client of the original service that they run unmodified, and the minifiers.
 build/npm/installed: tests/e2e/package.json
 	@mkdir -p build/npm
 	@cp tests/e2e/package.json build/npm/package.json
 	@if command -v npm >/dev/null; then \
-	    echo "Installing the tests' browser and the minifier from npm ..."; \
+	    echo "Installing the tests' browser and the minifiers from npm ..."; \
 	    npm install --prefix build/npm --no-audit --no-fund --no-save --loglevel=error || exit 1; \
 	    touch $@; \
 	elif command -v chromium || command -v chromium-browser || command -v google-chrome; then \

@@ -205,7 +205,7 @@ def read_interaction(message: Any) -> Interaction | None:
 
     The rule is the tutorial's: `type` is "banner", `action` says what was done, `user_id` is not empty and
     `time` is a number. A user id that is a number is taken as its text. The browser's twin of this function is
-    `readInteraction` in static/inlive_banner/logs.js; one table of cases tests both.
+    `readInteraction` in static/inlive_banner/logs/interaction.js; one table of cases tests both.
     """
     if not isinstance(message, dict) or message.get("type") != "banner":
         return None

@@ -18,7 +18,7 @@ from django.template import Context, Template
 from django.templatetags.static import static
 
 import inlive_banner
-from tests.wheel import SCRIPTS, build_wheel
+from tests.wheel import BUNDLED, SCRIPTS, build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"), key=str)
@@ -40,7 +40,7 @@ def test_wheel_holds_each_file_of_the_package(wheel: zipfile.ZipFile) -> None:
     """Templates, static files, migrations, the marker for types: whatever lies in the package."""
     package = ROOT / "inlive_banner"
     files = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
-    expected = {name for name in files if "__pycache__" not in name}
+    expected = {name for name in files if "__pycache__" not in name and not name.startswith(BUNDLED)}
 
     missing = expected - set(wheel.namelist())
 
@@ -83,10 +83,26 @@ def test_page_with_a_banner_loads_at_most_a_thousand_bytes_of_script(wheel: zipf
 def test_wheel_has_its_scripts_minified(wheel: zipfile.ZipFile) -> None:
     """By what `make test` installs from npm. A checkout serves the sources."""
     sources = {path.name: path.stat().st_size for path in (ROOT / SCRIPTS).glob("*.js")}
+    sources["logs.js"] += sum(path.stat().st_size for path in (ROOT / BUNDLED).glob("*.js"))
 
     sizes = {name: wheel.getinfo(SCRIPTS + name).file_size for name in sources}
 
     assert all(sizes[name] < sources[name] / 2 for name in sources), (sizes, sources)
+
+
+def test_wheel_has_the_logs_script_in_one_file(wheel: zipfile.ZipFile) -> None:
+    script = wheel.read(f"{SCRIPTS}logs.js").decode()
+
+    assert not [name for name in wheel.namelist() if name.startswith(BUNDLED)]
+    assert not re.search(r"""\bimport\b|\bfrom\s*["']""", script)
+    assert re.search(r"export\s*\{[^}]*\breadInteraction\b", script)
+
+
+def test_wheel_that_is_built_without_node_has_each_script_as_it_is(tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path, PATH="")
+
+    for path in (ROOT / SCRIPTS).rglob("*.js"):
+        assert wheel.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()
 
 
 def test_wheel_has_the_version_of_the_package(metadata: Message) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from inlive_banner.signing import ChannelSigner
 from tests.e2e.browser import LAUNCH_ARGUMENTS, Complaints, environment_of, find_chromium
-from tests.e2e.origin import Origin, serving
-from tests.e2e.processes import STREAM_ID, Demo
+from tests.e2e.logs_page import SUBSCRIBE, TICKET, with_data
+from tests.e2e.origin import STATIC, Answer, Origin, Request, serving
+from tests.e2e.processes import ROOT, STREAM_ID, Demo
 
 _numbers = itertools.count()
 
@@ -118,6 +120,36 @@ def origin() -> Iterator[Origin]:
     """A web server of another origin than site and channel."""
     with serving() as origin:
         yield origin
+
+
+@pytest.fixture
+def stand_in(site: str, demo: Demo, origin: Origin) -> Callable[..., str]:
+    """Puts the site's logs page into the origin, which then is its channel and its site too; gives the address.
+
+    What is given by name becomes the root's data.
+    """
+
+    def put(
+        *answers: Callable[[Request], Answer] | Answer, rows: str = "", query: str = "", after: str = "", **data: object
+    ) -> str:
+        pending = list(answers)
+        rendered = requests.get(demo.logs_url + query, timeout=10).text
+
+        def subscribe(request: Request) -> Answer:
+            answer = pending.pop(0) if len(pending) > 1 else pending[0]
+            return answer(request) if callable(answer) else answer
+
+        origin.folder("/static/inlive_banner/", STATIC)
+        origin.folder("/static/project/", ROOT / "project" / "static" / "project")
+        origin.answer("GET", SUBSCRIBE, subscribe)
+        origin.answer("GET", TICKET, lambda _: Answer(body=b'{"ticket": "fresh"}', content_type="application/json"))
+        html = rendered.replace(demo.channel_url, "").replace("data-inlive-list>", f"data-inlive-list>{rows}")
+        html = html.replace("</section>", f"{after}</section>")
+        for name, value in data.items():
+            html = with_data(html, name, value)
+        return origin.page("/logs/", html)
+
+    return put
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.e2e.processes import ROOT
 
-__all__ = ["STATIC", "Answer", "Origin", "Request", "serving"]
+__all__ = ["STATIC", "Answer", "Origin", "Request", "encode_event", "serving"]
 
 STATIC = ROOT / "inlive_banner" / "static" / "inlive_banner"
 
@@ -53,6 +53,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     stays_open: bool = False
     """The body goes on, as an event stream's does, until the origin ends."""
+    chunks: Iterable[bytes] = ()
+    """What follows the body, as it comes, where that stays open."""
 
     @classmethod
     def sentence(cls, code: int, message: str, data: object = None, **headers: str) -> Answer:
@@ -62,14 +64,16 @@ class Answer:
         return cls(status=code, body=body, content_type="application/json", headers=named)
 
     @classmethod
-    def events(cls, *envelopes: dict[str, Any], ends: bool = False) -> Answer:
+    def events(cls, *envelopes: dict[str, Any], ends: bool = False, chunks: Iterable[bytes] = ()) -> Answer:
         """An event stream; an envelope that has an `id` is sent with it. Clients come back at once where it ends."""
-        body = b"retry: 10\n\n"
-        for envelope in envelopes:
-            if "id" in envelope:
-                body += f"id: {envelope['id']}\n".encode()
-            body += b"data: " + json.dumps(envelope).encode() + b"\n\n"
-        return cls(body=body, content_type="text/event-stream", stays_open=not ends)
+        body = b"retry: 10\n\n" + b"".join(encode_event(envelope) for envelope in envelopes)
+        return cls(body=body, content_type="text/event-stream", stays_open=not ends, chunks=chunks)
+
+
+def encode_event(envelope: dict[str, Any]) -> bytes:
+    """An event of a stream."""
+    place = f"id: {envelope['id']}\n" if "id" in envelope else ""
+    return f"{place}data: {json.dumps(envelope)}\n\n".encode()
 
 
 class Origin:
@@ -94,6 +98,10 @@ class Origin:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._pages[path] = Answer(body=html.encode(), headers=named)
         return self.url + path
+
+    def stored(self, path: str) -> Answer:
+        """The page that was put there."""
+        return self._pages[path]
 
     def folder(self, prefix: str, folder: Path) -> None:
         """Serve a folder's files below `prefix`, which ends with a slash."""
@@ -167,6 +175,9 @@ class Origin:
                 self.wfile.write(answer.body)
                 self.wfile.flush()
                 if answer.stays_open:
+                    for chunk in answer.chunks:
+                        self.wfile.write(chunk)
+                        self.wfile.flush()
                     origin._ended.wait()
                     self.close_connection = True
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.banner_pages import PUBLISH, accepting, banner, banner_page, failed, kept, module, published
 from tests.e2e.browser import Complaints
+from tests.e2e.logs_page import click, init, row
 from tests.e2e.origin import Answer, Origin
 from tests.wheel import SCRIPTS, build_wheel
 
@@ -66,3 +68,16 @@ def test_minified_modules_do_what_their_sources_do(page: Page, origin: Origin, s
         (name, "click", True),
         ("list", "download", None),
     ]
+
+
+def test_bundled_logs_page_is_live_by_one_script(
+    page: Page, origin: Origin, stand_in: Callable[..., str], scripts: Path, name: str
+) -> None:
+    address = stand_in(Answer.events(init(0), click(1, name)))
+    origin.folder("/static/inlive_banner/", scripts)
+    page.goto(address)
+
+    expect(row(page, name)).to_have_count(1)
+
+    asked = [request.path for request in origin.requests if request.path.endswith(".js")]
+    assert [path for path in asked if "/inlive_banner/" in path] == ["/static/inlive_banner/logs.js"]
