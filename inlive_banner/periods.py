@@ -115,7 +115,7 @@ def parse_zone(text: str | None, default: tzinfo) -> tzinfo:
         return default
     try:
         return ZoneInfo(text)
-    except (OSError, ValueError):  # unknown, a folder, or not a zone's file
+    except (LookupError, OSError, ValueError):  # unknown, a folder, or not a zone's file
         return default
 
 
