@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from inlive_banner.envelope import EventId
-from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
+from inlive_banner.models import DayUnique, DayVisitor, Dimension, Interaction, Position, Rollup, Span
 from inlive_banner.tail import counting
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.inserting import add_counts, insert_visitors
@@ -35,10 +35,16 @@ def make_view(seq: int = 1, **overrides: Any) -> Record:
 
 
 def counted(alias: str) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """(name, action, label) -> (count, viewed), over all quarter hours."""
+    """(name, action, label) -> (count, viewed), over all time: the same by quarter hour as by day."""
+    quarters, days = (_summed(alias, span) for span in (Span.QUARTER, Span.DAY))
+    assert quarters == days
+    return days
+
+
+def _summed(alias: str, span: Span) -> dict[tuple[str, str, str], tuple[int, int]]:
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for rollup in Rollup.objects.using(alias):
-        key = (rollup.name, rollup.action, rollup.label)
+    for rollup in Rollup.objects.using(alias).by(Dimension.BANNER, span):
+        key = (rollup.value, rollup.action, rollup.label)
         count, viewed = sums.get(key, (0, 0))
         sums[key] = (count + rollup.count, viewed + rollup.viewed)
     return sums
@@ -51,7 +57,7 @@ def uniques(alias: str) -> dict[tuple[str, str, date], int]:
 
 
 def views(alias: str) -> int:
-    return sum(rollup.count for rollup in Rollup.objects.using(alias).filter(action="view"))
+    return sum(count for (_, action, _), (count, _) in counted(alias).items() if action == "view")
 
 
 def test_view_is_counted_and_makes_no_row(sink: Sink, database_alias: str) -> None:
@@ -237,8 +243,9 @@ def test_visitors_of_a_quiet_stream_are_forgotten_by_the_clock(sink: Sink, datab
 
     position.update(updated_at=NOW - timedelta(minutes=61))
 
-    assert counting.prune_quiet_stream(database_alias, 15) == 1
+    assert counting.prune_quiet_stream(database_alias, 15) == 1 + 2, "the visitor, and its minute in two counts"
     assert days_left(database_alias) == []
+    assert counting.prune_quiet_stream(database_alias, 15) == 0
 
 
 def test_visitors_of_other_streams_stay(sink: Sink, database_alias: str, now: None) -> None:
@@ -340,5 +347,6 @@ def test_quarter_hours_of_labels_are_counted_apart_over_many_batches(sink: Sink,
             ]
         )
 
-    rows = Rollup.objects.using(database_alias).order_by("quarter", "label").values_list("label", "count")
+    quarters = Rollup.objects.using(database_alias).by(Dimension.BANNER, Span.QUARTER)
+    rows = quarters.order_by("start", "label").values_list("label", "count")
     assert list(rows) == [("", 3), ("own", 3), ("", 6), ("own", 6)]
