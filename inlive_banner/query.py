@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Left
+from django.db.models import CharField, Func, Q, QuerySet
+from django.db.models.functions import Length, Substr
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import INDEXED_PAGE, Dimension, Interaction, rollup_value
+from inlive_banner.models import INDEXED_PAGE, LONGEST_VALUE, Dimension, Interaction, rollup_value
 from inlive_banner.periods import Period, parse_period, parse_zone
 
 __all__ = ["EVERYTHING", "OTHERS", "PARAMETERS", "PEOPLE", "Cursor", "LogQuery", "parse_query"]
@@ -28,6 +29,21 @@ _CURSOR = re.compile(r"([0-9]{1,18})-([1-9][0-9]{0,18})", re.ASCII)
 _MAX_ROW_ID = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  (the name UTC would hide Django's timezone)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class _PageBeginning(Func):
+    """What the page's index begins with. Its length is part of the text: SQLite doesn't compare parameters."""
+
+    template = f"%(function)s(%(expressions)s, {INDEXED_PAGE})"
+    function = "LEFT"
+    output_field = CharField()
+
+    def __init__(self) -> None:
+        super().__init__("page")
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra_context: Any) -> Any:
+        template = f"SUBSTR(%(expressions)s, 1, {INDEXED_PAGE})"
+        return self.as_sql(compiler, connection, template=template, **extra_context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +86,7 @@ class LogQuery:
     user: str = ""
     """A user's id as the message has it, whole."""
     page: str = ""
-    """The path of a page, whole."""
+    """The path of a page, whole; or as `rollup_value` cuts it, which means all that begin so."""
     who: str = PEOPLE
     """`PEOPLE`, `EVERYTHING` or `OTHERS`."""
     period: Period = field(default_factory=Period)
@@ -88,7 +104,9 @@ class LogQuery:
         if self.banner:
             return Dimension.BANNER, rollup_value(self.banner)
         if self.page:
-            return Dimension.PAGE, rollup_value(self.page)
+            # Pages aren't counted by the minute, and very long ones together with others that begin the same.
+            is_counted = self.period.key != "hour" and len(self.page) <= LONGEST_VALUE
+            return (Dimension.PAGE, self.page) if is_counted else None
         return Dimension.ALL, ""
 
     @property
@@ -111,8 +129,9 @@ class LogQuery:
         if self.user:
             rows = rows.filter(user_id=self.user)
         if self.page:
-            beginning = Left("page", INDEXED_PAGE)
-            rows = rows.alias(page_beginning=beginning).filter(page_beginning=self.page[:INDEXED_PAGE], page=self.page)
+            rows = self._on_page(rows)
+        if not (self.banner or self.user or self.page or self.action not in ("", CLICK)):
+            rows = rows.filter(pk__gt=0)  # the words of the indexes for what has no such filter
         if self.period.since:
             rows = rows.filter(received_at__gte=self.period.since)
         if self.period.until:
@@ -123,6 +142,18 @@ class LogQuery:
         """The rows after the cursor in their order, so older than its row."""
         after = Q(received_at__lt=cursor.received_at) | Q(pk__lt=cursor.pk)
         return self.rows(using=using).filter(after, received_at__lte=cursor.received_at)
+
+    def _on_page(self, rows: QuerySet[Interaction]) -> QuerySet[Interaction]:
+        # Compared in two parts: where it also says that the page is this one, SQLite puts that into the expression of
+        # the index, and doesn't know it again.
+        beginning, rest = self.page[:INDEXED_PAGE], self.page[INDEXED_PAGE:]
+        parts = rows.alias(page_beginning=_PageBeginning(), page_rest=Substr("page", INDEXED_PAGE + 1))
+        found = Q(page_rest=rest)
+        if len(self.page) == LONGEST_VALUE and rollup_value(f"{self.page}…") == self.page:
+            cut = Substr("page", INDEXED_PAGE + 1, len(rest) - 1)
+            parts = parts.alias(page_cut=cut, page_length=Length("page"))
+            found |= Q(page_cut=rest[:-1], page_length__gt=LONGEST_VALUE)
+        return parts.filter(found, page_beginning=beginning)
 
     def params(self) -> dict[str, str]:
         """What an address says to ask the same of its stream, in a fixed order."""
@@ -140,9 +171,8 @@ def parse_query(params: Mapping[str, str], stream_id: int, *, now: datetime | No
     who = params.get("who", "")
     if params.get("bots") == "1":  # as the address said it before there were more filters
         who = who or EVERYTHING
-    banner, action, user, page = (
-        params.get(key, "").replace("\0", "").strip() for key in ("banner", "action", "user", "path")
-    )
+    # Blanks stay: names may begin or end with them, and links from the lists of names have to find these.
+    banner, action, user, page = (params.get(key, "").replace("\0", "") for key in ("banner", "action", "user", "path"))
     return LogQuery(
         stream_id=stream_id,
         who=who if who in (EVERYTHING, OTHERS) else PEOPLE,
