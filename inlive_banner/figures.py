@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import DEFAULT_DB_ALIAS
@@ -18,7 +18,7 @@ from inlive_banner.buckets import Buckets, make_buckets
 from inlive_banner.envelope import CLICK, VIEW
 from inlive_banner.models import DayUnique, Dimension, Interaction, Rollup, Span
 from inlive_banner.periods import Period
-from inlive_banner.query import PEOPLE, LogQuery
+from inlive_banner.query import OTHERS, PEOPLE, LogQuery
 
 __all__ = ["COUNTED_ROWS", "TOP_LINES", "Bar", "Figures", "Totals", "read_figures"]
 
@@ -94,7 +94,7 @@ def read_figures(query: LogQuery, *, now: datetime, using: str = DEFAULT_DB_ALIA
         visitors_before=_visitors(query, *period.before, using) if period.since else None,
         buckets=counts.buckets(now),
         banners=None if query.banner or query.page else counts.most(Dimension.BANNER),
-        pages=None if query.banner or query.page else counts.most(Dimension.PAGE),
+        pages=None if query.banner or query.page else counts.pages(using),
     )
 
 
@@ -118,7 +118,7 @@ class _Counts:
 
     def totals(self, since: datetime | None, until: datetime | None) -> Totals:
         action = self._query.counted_action
-        series = self._series(actions={action, VIEW}).filter(self._within(self._dimension, since, until))
+        series = self._series(actions={action, VIEW}).filter(self._within(since, until))
         counted, views = Q(action=action), Q(action=VIEW)
         sums = series.aggregate(
             clicks=Sum("count", filter=counted), viewed=Sum("viewed", filter=counted), views=Sum("count", filter=views)
@@ -129,16 +129,14 @@ class _Counts:
         labels = ~Q(label="") if labelled else Q(label="")
         period = self._query.period
         series = self._series(actions=[self._query.counted_action], labels=labels)
-        return (
-            series.filter(self._within(self._dimension, period.since, period.until)).aggregate(s=Sum("count"))["s"] or 0
-        )
+        return series.filter(self._within(period.since, period.until)).aggregate(s=Sum("count"))["s"] or 0
 
     def most(self, dimension: Dimension) -> tuple[Bar, ...]:
         period = self._query.period
         found = (
             self._rollups.filter(
                 self._query.labels,
-                self._within(dimension, period.since, period.until),
+                self._within(period.since, period.until),
                 dimension=dimension,
                 action=self._query.counted_action,
             )
@@ -147,6 +145,14 @@ class _Counts:
             .order_by("-total", "value")[:TOP_LINES]
         )
         return tuple(Bar(value=value, count=count) for value, count in found)
+
+    def pages(self, using: str) -> tuple[Bar, ...] | None:
+        if self._query.period.key != "hour":
+            return self.most(Dimension.PAGE)
+        # Pages aren't counted by the minute.
+        pages = _counted(self._query, self._query.rows(using=using)).values_list("page", flat=True)
+        found = list(pages[: COUNTED_ROWS + 1])
+        return _most(found) if len(found) <= COUNTED_ROWS else None
 
     def buckets(self, now: datetime) -> Buckets | None:
         action, period = self._query.counted_action, self._query.period
@@ -157,16 +163,17 @@ class _Counts:
                 return None
             since, until = days["first"], max(days["last"] + timedelta(days=1), now)
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
-        if self._dimension == Dimension.PAGE and buckets.span == Span.MINUTE:
-            return None  # pages aren't counted by the minute
-        series = self._series(actions=[action]).filter(span=buckets.span, start__gte=since, start__lt=until)
+        within = Q(span=buckets.span, start__gte=since, start__lt=until)
+        if buckets.span == Span.DAY:
+            within = self._within(since, until)  # the reader's first and last days aren't days of UTC
+        series = self._series(actions=[action]).filter(within)
         return buckets.filled(series.values_list("start").annotate(total=Sum("count")).order_by())
 
-    def _within(self, dimension: Dimension, since: datetime | None, until: datetime | None) -> Q:
+    def _within(self, since: datetime | None, until: datetime | None) -> Q:
         """The rollups that together cover the time, each moment once: whole days, and quarter hours at the ends."""
         if since is None or until is None:
             return Q(span=Span.DAY)
-        if dimension != Dimension.PAGE and self._query.period.key == "hour":
+        if self._query.period.key == "hour":
             return Q(span=Span.MINUTE, start__gte=since, start__lt=until)
         first, last = _next_midnight(since), _midnight(until)
         if first >= last:
@@ -185,19 +192,23 @@ def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
     has_more = len(found) > COUNTED_ROWS
     del found[COUNTED_ROWS:]
     totals = Totals(clicks=len(found), viewed=sum(viewed for _, viewed, _, _ in found))
+    others = _counted(query, replace(query, who=OTHERS).rows(using=using))[:COUNTED_ROWS]
+    left_out = others.count() if query.who == PEOPLE else 0
     if has_more:
-        return Figures(totals=totals, has_more=True)
+        return Figures(totals=totals, has_more=True, left_out=left_out)
     period = query.period
     times = [received for received, *_ in found]
     since, until = period.since, period.until
     if since is None or until is None:
-        since, until = (_midnight(times[-1]), max(times[0], now)) if times else (None, None)
+        after = timedelta(microseconds=1)
+        since, until = (_midnight(times[-1]), max(times[0] + after, now)) if times else (None, None)
     buckets = None
     if since is not None and until is not None:
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
         buckets = buckets.filled((time, 1) for time in times)
     return Figures(
         totals=totals,
+        left_out=left_out,
         buckets=buckets,
         banners=None if query.banner else _most(name for _, _, name, _ in found),
         pages=None if query.page else _most(page for *_, page in found),

@@ -67,12 +67,12 @@ class Period:
     @property
     def since_ms(self) -> int | None:
         """`since` in Unix milliseconds."""
-        return self.since and int(self.since.timestamp() * 1000)
+        return int(self.since.timestamp() * 1000) if self.since else None
 
     @property
     def until_ms(self) -> int | None:
         """`until` in Unix milliseconds."""
-        return self.until and int(self.until.timestamp() * 1000)
+        return int(self.until.timestamp() * 1000) if self.until else None
 
     def is_over(self, now: datetime) -> bool:
         """True where nothing can come any more."""
