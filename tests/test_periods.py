@@ -44,6 +44,13 @@ def test_period_of_days_ends_with_a_day_and_follows_one_as_long(key, since, unti
     assert period.words == PERIOD_WORDS[key]
 
 
+def test_days_before_are_as_many_also_where_clocks_were_set_meanwhile():
+    period = parse(BERLIN, utc(2026, 10, 26, 12), period="today")
+
+    assert (period.since, period.until) == (utc(2026, 10, 25, 23), utc(2026, 10, 26, 23))
+    assert period.before == (utc(2026, 10, 24, 22), utc(2026, 10, 25, 23))
+
+
 def test_last_hour_has_sixty_minutes_with_the_present_one_and_goes_on():
     period = parse(period="hour")
 

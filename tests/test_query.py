@@ -324,13 +324,16 @@ def test_rows_of_each_filter_are_read_by_an_index_in_their_order(many, analyzed)
         for who in (PEOPLE, EVERYTHING, OTHERS):
             for period in (Period(), PERIOD):
                 query = LogQuery(stream_id=15, who=who, period=period, **asked)
-                for rows in (query.rows(using=many), query.older(cursor_place, using=many)):
+                for is_further, rows in (
+                    (False, query.rows(using=many)),
+                    (True, query.older(cursor_place, using=many)),
+                ):
                     found = plan(rows[:51])
                     if index == "inlive_interaction_order":
                         assert (people.get(who) or index) in found, (asked, who, period)
                     else:
                         assert index in found, (asked, who, period)
-                    if period.since or "received_at <" in str(rows.query):
+                    if period.since or is_further:
                         assert "received_at" in found, "it begins at its place in the index"
 
 
