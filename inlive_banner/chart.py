@@ -75,7 +75,7 @@ class Chart:
     def ticks(self) -> list[ChartBar]:
         """The bars that are named below the drawing: first, middle and last."""
         last = len(self.bars) - 1
-        return [self.bars[index] for index in sorted({0, last // 2, last})]
+        return [self.bars[index] for index in sorted({0, last // 2, last}) if self.bars]
 
 
 def make_chart(buckets: Buckets) -> Chart:

@@ -88,8 +88,11 @@ class Counts:
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
         if dimension == Dimension.PAGE and buckets.span == Span.MINUTE:
             return None
-        pieces = _in_stretch(series, (buckets.span, since, until))
-        return buckets.filled(pieces.values_list("start").annotate(Sum("count")))
+        stretches: list[_Stretch] = [(buckets.span, since, until)]
+        if buckets.span == Span.DAY:  # the reader's first and last days aren't days of UTC
+            stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER)))
+        parts = [_in_stretch(series, stretch).values_list("start").annotate(Sum("count")) for stretch in stretches]
+        return buckets.filled(counted for part in parts for counted in part)
 
     def _labels(self, *, with_people: bool) -> list[str]:
         ever = self._rollups.filter(dimension=Dimension.ALL, value="", span=Span.EVER, action=self._action)

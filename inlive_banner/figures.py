@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet, Sum
@@ -115,20 +115,23 @@ def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
     has_more = len(found) > COUNTED_ROWS
     del found[COUNTED_ROWS:]
     totals = Totals(clicks=len(found), viewed=sum(viewed for _, viewed, _, _ in found))
+    others = _counted(query, replace(query, who=OTHERS).rows(using=using))[:COUNTED_ROWS]
+    left_out = others.count() if query.who == PEOPLE else 0
     if has_more:
-        return Figures(totals=totals, has_more=True)
+        return Figures(totals=totals, has_more=True, left_out=left_out)
     period = query.period
     times = [received for received, *_ in found]
     since, until = period.since, period.until
     if since is None or until is None:
         first = datetime.combine(times[-1].astimezone(UTC).date(), time(), UTC) if times else None
-        since, until = first, max(times[0], now) if times else None
+        since, until = first, max(times[0] + timedelta(microseconds=1), now) if times else None
     buckets = None
     if since is not None and until is not None:
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
         buckets = buckets.filled((time, 1) for time in times)
     return Figures(
         totals=totals,
+        left_out=left_out,
         buckets=buckets,
         banners=None if query.banner else _most(name for _, _, name, _ in found),
         pages=None if query.page else _most(page for *_, page in found),

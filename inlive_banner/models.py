@@ -18,6 +18,7 @@ from inlive_banner.envelope import CLICK, FROM_OLDEST
 __all__ = [
     "BEGINNING",
     "INDEXED_PAGE",
+    "LONGEST_VALUE",
     "PAGE_BEGINNING",
     "DayUnique",
     "DayVisitor",
@@ -78,15 +79,23 @@ class Interaction(models.Model):
             models.UniqueConstraint(fields=["stream_id", "publish_id"], name="inlive_interaction_once"),
         ]
         # Each filter of the pages has one, in the order in which rows are shown, so that a page reads its own rows and
-        # no others. Two filters together read along the one whose rows are fewer.
+        # no others. Two filters together read along the one whose rows are fewer. The first three are for what has no
+        # other filter, and only that asks for an id above 0: else SQLite, where nobody has ever run ANALYZE, takes one
+        # of them for a banner in a period, and reads all of the period.
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["stream_id", "-received_at", "-id"], name="inlive_interaction_order"),
+            models.Index(
+                fields=["stream_id", "-received_at", "-id"], condition=Q(id__gt=0), name="inlive_interaction_order"
+            ),
             # What pages show by default; however many are labelled, it must not read past them.
             models.Index(
-                fields=["stream_id", "-received_at", "-id"], condition=Q(label=""), name="inlive_interaction_people"
+                fields=["stream_id", "-received_at", "-id"],
+                condition=Q(id__gt=0, label=""),
+                name="inlive_interaction_people",
             ),
             models.Index(
-                fields=["stream_id", "-received_at", "-id"], condition=~Q(label=""), name="inlive_interaction_others"
+                fields=["stream_id", "-received_at", "-id"],
+                condition=Q(id__gt=0) & ~Q(label=""),
+                name="inlive_interaction_others",
             ),
             # Nearly all are clicks: what a page of clicks passes over is little.
             models.Index(
@@ -155,10 +164,13 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Where all time begins: the first moment that Unix milliseconds count."""
 
 
+LONGEST_VALUE = 400
+"""Characters that `Rollup.value` takes."""
+
+
 def rollup_value(text: str) -> str:
     """A banner's name or a page as `Rollup.value` has it: what is longer than that takes is cut, and ends in "…"."""
-    longest = 400
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 class RollupQuerySet(models.QuerySet["Rollup"]):
@@ -177,7 +189,7 @@ class Rollup(models.Model):
 
     stream_id = models.PositiveBigIntegerField(_("stream"))
     dimension = models.CharField(_("by"), max_length=8, choices=Dimension)
-    value = models.CharField(_("value"), max_length=400, blank=True)
+    value = models.CharField(_("value"), max_length=LONGEST_VALUE, blank=True)
     """The banner's name, or the page (`rollup_value`); "" where all are counted."""
     action = models.CharField(_("action"), max_length=64)
     span = models.PositiveIntegerField(_("span"), choices=Span)

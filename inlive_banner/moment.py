@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import connections, transaction
@@ -22,22 +23,27 @@ def read_at_one_moment(stream_id: int, read: Callable[[str], _Read], *, using: s
     """Call `read` with the stream's position, so that all that it reads of the stream is what is recorded up to there.
 
     On SQLite a transaction sees one state of the database from its first read on; on PostgreSQL one that asks for it
-    does. Where a transaction has begun already, and the database is another one or PostgreSQL, the position tells: it
-    moves with all that is recorded, so what was read while it stood still belongs together. Where it never stands
-    still, its row is locked, and the worker waits until the transaction has ended.
+    does. Where a transaction has begun already, and the database is another one or PostgreSQL, the position's row
+    tells: it is written with all that is recorded (where events have no ids, the position itself stands still), so what
+    was read while it stayed the same belongs together. Where it never does, it is locked, and the worker waits until
+    the transaction has ended.
     """
     connection = connections[using]
-    positions = Position.objects.using(using).filter(pk=stream_id).values_list("last_event_id", flat=True)
-    if connection.vendor == "sqlite" or (connection.vendor == "postgresql" and not connection.in_atomic_block):
+    positions = Position.objects.using(using).filter(pk=stream_id).values_list("last_event_id", "updated_at")
+    if connection.vendor == "sqlite" or (connection.vendor == "postgresql" and connection.get_autocommit()):
         with transaction.atomic(using=using):
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return read(positions.first() or FROM_OLDEST)
+            return read(_event_id(positions.first()))
     for _ in range(_TRIES):
         position = positions.first()
-        found = read(position or FROM_OLDEST)
+        found = read(_event_id(position))
         if positions.first() == position:
             return found
     with transaction.atomic(using=using):
-        return read(positions.select_for_update().first() or FROM_OLDEST)
+        return read(_event_id(positions.select_for_update().first()))
+
+
+def _event_id(position: tuple[str, datetime] | None) -> str:
+    return position[0] if position else FROM_OLDEST

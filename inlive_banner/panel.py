@@ -60,7 +60,7 @@ def panel_context(log: LiveLog, params: QueryDict, *, using: str = DEFAULT_DB_AL
     query, figures = log.query, log.figures
     address = _Address(params, query)
     return {
-        "chart": make_chart(figures.buckets) if figures.buckets else None,
+        "chart": make_chart(figures.buckets) if figures.buckets and figures.buckets.items else None,
         "tops": [
             {"key": key, "title": title, "parameter": parameter, "lines": _top_lines(bars, parameter, address)}
             for key, title, parameter, bars in (

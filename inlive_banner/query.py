@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum, Value
+from django.db.models.functions import Concat, Length, Substr
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
 from inlive_banner.models import (
     INDEXED_PAGE,
+    LONGEST_VALUE,
     PAGE_BEGINNING,
     Dimension,
     Interaction,
@@ -78,7 +80,7 @@ class LogQuery:
     user: str = ""
     """A user's id as the message has it, whole."""
     page: str = ""
-    """The path of a page, whole."""
+    """The path of a page, whole; or as `rollup_value` cuts it, which means all that begin so."""
     who: str = PEOPLE
     """`PEOPLE`, `EVERYTHING` or `OTHERS`."""
     period: Period = field(default_factory=Period)
@@ -96,7 +98,9 @@ class LogQuery:
         if self.banner:
             return Dimension.BANNER, rollup_value(self.banner)
         if self.page:
-            return Dimension.PAGE, rollup_value(self.page)
+            # Pages aren't counted by the minute, and very long ones together with others that begin the same.
+            is_counted = self.period.key != "hour" and len(self.page) <= LONGEST_VALUE
+            return (Dimension.PAGE, self.page) if is_counted else None
         return Dimension.ALL, ""
 
     @property
@@ -117,18 +121,15 @@ class LogQuery:
         if narrowest == "":
             # In the words of the indexes that have these rows alone.
             rows = rows.filter(self.labels)
-            if self.action and self.action != CLICK:
-                rows = rows.filter(~Q(action=CLICK))
+            is_rare = self.action not in ("", CLICK)
+            rows = rows.filter(~Q(action=CLICK)) if is_rare else rows.filter(pk__gt=0)
         elif self.who != EVERYTHING:
             rows = unindexed(rows, "label", "", is_equal=self.who == PEOPLE)
         for name, value in (("name", self.banner), ("user_id", self.user), ("action", self.action)):
             if value:
                 rows = rows.filter(**{name: value}) if narrowest in ("", name) else unindexed(rows, name, value)
-        if self.page and narrowest == "page":
-            rows = rows.alias(page_beginning=PAGE_BEGINNING).filter(page_beginning=self.page[:INDEXED_PAGE])
-        if self.page and (narrowest != "page" or len(self.page) >= INDEXED_PAGE):
-            # Never by its own name: SQLite would put the value into the expression that is indexed, and miss the index.
-            rows = unindexed(rows, "page", self.page)
+        if self.page:
+            rows = self._on_page(rows, by_index=narrowest == "page")
         if self.period.since:
             rows = rows.filter(received_at__gte=self.period.since)
         if self.period.until:
@@ -155,6 +156,19 @@ class LogQuery:
         after = Q(received_at__lt=cursor.received_at) | Q(pk__lt=cursor.pk)
         return self.rows(using=using).filter(after, received_at__lte=cursor.received_at)
 
+    def _on_page(self, rows: QuerySet[Interaction], *, by_index: bool) -> QuerySet[Interaction]:
+        # Compared in two parts: where it also says that the page is this one, SQLite puts that into the expression of
+        # the index, and doesn't know it again.
+        beginning, rest = self.page[:INDEXED_PAGE], self.page[INDEXED_PAGE:]
+        indexed = PAGE_BEGINNING if by_index else Concat(PAGE_BEGINNING, Value(""))
+        parts = rows.alias(page_beginning=indexed, page_rest=Substr("page", INDEXED_PAGE + 1))
+        found = Q(page_rest=rest)
+        if len(self.page) == LONGEST_VALUE and rollup_value(f"{self.page}…") == self.page:
+            cut = Substr("page", INDEXED_PAGE + 1, len(rest) - 1)
+            parts = parts.alias(page_cut=cut, page_length=Length("page"))
+            found |= Q(page_cut=rest[:-1], page_length__gt=LONGEST_VALUE)
+        return parts.filter(found, page_beginning=beginning)
+
     def params(self) -> dict[str, str]:
         """What an address says to ask the same of its stream, in a fixed order."""
         filters = {"banner": self.banner, "action": self.action, "user": self.user, "path": self.page}
@@ -171,9 +185,8 @@ def parse_query(params: Mapping[str, str], stream_id: int, *, now: datetime | No
     who = params.get("who", "")
     if params.get("bots") == "1":  # as the address said it before there were more filters
         who = who or EVERYTHING
-    banner, action, user, page = (
-        params.get(key, "").replace("\0", "").strip() for key in ("banner", "action", "user", "path")
-    )
+    # Blanks stay: names may begin or end with them, and links from the lists of names have to find these.
+    banner, action, user, page = (params.get(key, "").replace("\0", "") for key in ("banner", "action", "user", "path"))
     return LogQuery(
         stream_id=stream_id,
         who=who if who in (EVERYTHING, OTHERS) else PEOPLE,

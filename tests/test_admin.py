@@ -12,10 +12,11 @@ from django.test import override_settings
 from django.urls import reverse
 
 from inlive_banner import admin as our_admin
-from inlive_banner.models import DayUnique, Gap, Interaction, Pending, Position, Rollup
+from inlive_banner.models import DayUnique, Dimension, Gap, Interaction, Pending, Position, Rollup, Span
+from inlive_banner.query import Cursor
 from inlive_banner.wording import to_the_second
 from tests.configured import configured
-from tests.rows import NOON, make_interaction
+from tests.rows import KEPT_PAIRS, NOON, make_interaction, save_rollups
 
 LIST = "/admin/inlive_banner/interaction/"
 LIVE = "/admin/inlive_banner/interaction/live/"
@@ -28,7 +29,7 @@ def rows(db):
     Position.objects.create(stream_id=16, last_event_id="a1b2c3d4-20")
     for name in ("sale", "news"):
         for action in ("click", "share"):
-            Rollup.objects.create(stream_id=15, name=name, action=action, quarter=NOON, count=5)
+            save_rollups(5, name=name, action=action)
     DayUnique.objects.create(stream_id=15, name="sale", action="click", day=NOON.date(), count=4)
     for lost in (1234, None):
         Gap.objects.create(
@@ -96,8 +97,12 @@ def test_list_is_shown(model, rows, boss):
     response = boss.get(reverse(f"admin:inlive_banner_{model._meta.model_name}_changelist"))
 
     assert response.status_code == 200
-    shown = model.objects.filter(stream_id=15) if model is Interaction else model.objects
-    assert response.context["cl"].result_count == shown.count()
+    shown = model.objects
+    if model is Rollup:
+        shown = Rollup.objects.by(Dimension.BANNER, Span.DAY)
+    if model is Interaction:
+        shown = Interaction.objects.filter(stream_id=15)
+    assert response.context["cl"].result_count == shown.count() > 0
 
 
 def test_list_shows_the_newest_first_to_the_second(rows, boss):
@@ -134,12 +139,33 @@ def test_list_says_which_clicks_were_the_first_after_a_view(rows, boss):
 
 
 def test_counts_show_label_and_viewed(rows, boss):
-    Rollup.objects.create(stream_id=15, name="x", action="click", label="own", quarter=NOON, count=70, viewed=63)
+    save_rollups(70, name="x", label="own", viewed=63)
 
     page = boss.get("/admin/inlive_banner/rollup/").content.decode()
 
     for name, text in (("reason", "own address"), ("count", "70"), ("viewed", "63")):
         assert re.findall(f'<td class="field-{name}">(.*?)</td>', page)[0] == text
+
+
+def test_counts_of_each_kind_are_listed_by_themselves(rows, boss):
+    """Together they would look as if each click had been counted eight times."""
+    first = boss.get("/admin/inlive_banner/rollup/").context["cl"]
+    (kinds,) = [spec for spec in first.filter_specs if spec.parameter_name == "kind"]
+    offered = [choice["query_string"] for choice in kinds.choices(first)]
+
+    assert len(offered) == len(KEPT_PAIRS)
+    assert {(row.dimension, row.span) for row in first.result_list} == {("banner", 86_400)}
+    for query in offered:
+        listed = boss.get(f"/admin/inlive_banner/rollup/{query}").context["cl"]
+        assert len({(row.dimension, row.span) for row in listed.result_list}) == 1
+        assert sum(row.count for row in listed.result_list) == 20
+
+
+@pytest.mark.parametrize("kind", ["", "x", "page-60", "banner-1", "banner", "banner-86400-1", "%00"])
+def test_counts_of_an_unknown_kind_are_those_by_banner_and_day(rows, boss, kind):
+    listed = boss.get(f"/admin/inlive_banner/rollup/?kind={kind}").context["cl"]
+
+    assert {(row.dimension, row.span) for row in listed.result_list} == {("banner", 86_400)}
 
 
 def test_list_takes_the_same_queries_however_many_rows(rows, boss, django_assert_max_num_queries):
@@ -190,7 +216,7 @@ def test_live_page_picks_a_stream_and_offers_the_others(rows, boss):
 
 
 def test_live_page_turns_to_older_rows(rows, boss):
-    page = boss.get(f"{LIVE}?before={rows[5].pk}").content.decode()
+    page = boss.get(f"{LIVE}?before={Cursor.of(rows[5])}").content.decode()
 
     assert 'data-inlive-logs="older"' in page
     assert re.findall(r"visitor-(\d+)", page) == ["4", "2"]

@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from inlive_banner.tail.progress import Progress
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Sink
 from tests.channel.driver import PUBLIC, Answer, Channel, ClockLoop, Subscription, eventually, make_config, settle
+from tests.rows import assert_rollups_count
 
 TRIM_ENTRIES = 4
 READ_ENTRIES = 3
@@ -127,6 +127,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _publish(self, number: int) -> Coroutine[Any, Any, Answer]:
         message = {"name": f"banner-{number % 3}", "type": "banner", "action": "click", "user_id": "u", "time": number}
+        message["page"] = f"/{number % 2}"
         return self.channel.publish(message, publish_id=name(number))
 
     # The channel
@@ -257,10 +258,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         assert set(self.acknowledged) <= set(rows) <= {*self.acknowledged, *self.unanswered}
         certain = [publish_id for publish_id in self.acknowledged if publish_id not in self.unanswered]
         assert [row for row in rows if row in certain] == certain
-        counted = {(rollup.name, rollup.action): 0 for rollup in Rollup.objects.all()}
-        for rollup in Rollup.objects.all():
-            counted[rollup.name, rollup.action] += rollup.count
-        assert counted == Counter(Interaction.objects.values_list("name", "action"))
+        assert_rollups_count(Interaction.objects.all())
         bounds = self.channel.stream.bounds
         if bounds.head:
             assert self.sink.position() == str(bounds.event_id(bounds.head))

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, OperationalError, ProgrammingError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import F
 
-from inlive_banner.envelope import EventId
-from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
-from inlive_banner.snapshot import Snapshot, Totals
-from inlive_banner.tail.records import Record
+from inlive_banner.models import DayUnique, DayVisitor, Dimension, Interaction, Position, Rollup, Span, rollup_value
+from inlive_banner.tail.inserting import add_counts
 from inlive_banner.tail.sink import Sink
+from tests.rows import KEPT_PAIRS, assert_rollups_count, save_rollups, start_of
 from tests.tail.making import EPOCH, NOW, make_record
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
@@ -45,58 +47,72 @@ def test_interactions_come_newest_first(database_alias: str) -> None:
     assert events == [f"{EPOCH}-{seq}" for seq in (3, 2, 1)]
 
 
-def test_rollup_is_one_for_a_stream_action_quarter_name_and_label(database_alias: str) -> None:
-    key = {"stream_id": 15, "action": "click", "name": "a", "quarter": datetime(2026, 1, 1, tzinfo=UTC)}
+def test_interactions_come_in_the_order_of_the_channels_clock(database_alias: str) -> None:
+    """A log that was put back, or several worked through at once, is recorded in another order."""
+    times = [NOW, NOW - timedelta(hours=1), NOW, NOW + timedelta(hours=1)]
+    Sink(15, using=database_alias).record([make_record(seq, received_at=time) for seq, time in enumerate(times, 1)])
+
+    events = list(Interaction.objects.using(database_alias).values_list("event_id", flat=True))
+
+    assert events == [f"{EPOCH}-{seq}" for seq in (4, 3, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stream_id": 16},
+        {"dimension": Dimension.PAGE},
+        {"value": "b"},
+        {"span": Span.DAY},
+        {"action": "share"},
+        {"start": NOW + timedelta(minutes=15)},
+        {"label": "own"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_rollup_is_one_for_each_series_and_start(database_alias: str, other: dict[str, Any]) -> None:
+    key = {"stream_id": 15, "dimension": Dimension.BANNER, "value": "a", "span": Span.QUARTER}
+    key |= {"action": "click", "start": NOW, "label": ""}
     Rollup.objects.using(database_alias).create(**key, count=1)
-    Rollup.objects.using(database_alias).create(**key, label="own", count=1)
+    Rollup.objects.using(database_alias).create(**key | other, count=1)
 
     with pytest.raises(IntegrityError):
         Rollup.objects.using(database_alias).create(**key, count=2)
 
 
-def test_snapshot_of_a_stream_without_a_position_is_empty(database_alias: str) -> None:
-    assert Position.objects.using(database_alias).snapshot(15) == Snapshot(last_event_id="0", newest_id=0)
+def test_rollups_by_one_kind_are_of_that_kind(database_alias: str) -> None:
+    save_rollups(1, using=database_alias)
+
+    for dimension, span in KEPT_PAIRS:
+        rollup = Rollup.objects.using(database_alias).by(Dimension(dimension), Span(span)).get()
+        assert (rollup.dimension, rollup.span) == (dimension, span)
 
 
-def test_snapshot_of_a_stream_without_rows_has_its_position(database_alias: str) -> None:
-    Sink(15, using=database_alias).record([Record(EventId(EPOCH, 4))])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("", ""), ("a" * 400, "a" * 400), ("a" * 401, "a" * 399 + "…"), ("😀" * 1000, "😀" * 399 + "…")],
+    ids=["empty", "longest", "cut", "wide"],
+)
+def test_rollup_value_is_cut_to_what_a_rollup_takes(text: str, value: str) -> None:
+    assert rollup_value(text) == value
+    assert rollup_value(value) == value
 
-    assert Position.objects.using(database_alias).snapshot(15) == Snapshot(last_event_id=f"{EPOCH}-4")
 
-
-def test_snapshot_has_position_totals_and_newest_row_of_its_stream_alone(database_alias: str) -> None:
-    Sink(15, using=database_alias).record(
-        [
-            make_record(1, visitor="v"),
-            make_record(2, name="other", received_at=NOW.replace(hour=1), viewed=True, visitor="v"),
-            make_record(3, action="view", visitor="w"),
-            make_record(4, action="share", viewed=True, visitor="x"),
-            make_record(5, label="crawler", viewed=True),
-            make_record(6, action="view", label="own"),
-            make_record(7, label="what a newer channel knows"),
-        ]
+def test_largest_texts_fit_into_every_index(database_alias: str) -> None:
+    """PostgreSQL indexes 2,704 bytes at most, after compressing: so of characters that nothing can compress."""
+    characters = Random(15)
+    text = lambda length: "".join(chr(characters.randrange(0x10000, 0x10FFFF)) for _ in range(length))  # noqa: E731
+    record = make_record(
+        1, name=text(200), action=text(64), user_id=text(128), author_id=text(128), page=text(1000), label=text(32)
     )
-    newest = Interaction.objects.using(database_alias).latest("pk").pk
-    Sink(16, using=database_alias).record([make_record(9, visitor="v"), make_record(10, action="view")])
-
-    snapshot = Position.objects.using(database_alias).snapshot(15)
-
-    assert snapshot == Snapshot(
-        last_event_id=f"{EPOCH}-7",
-        newest_id=newest,
-        people=Totals(clicks=2, viewed=1, views=1),
-        everything=Totals(clicks=4, viewed=2, views=2),
-        visitors=2,
+    person = make_record(
+        2, name=text(200), action=text(64), user_id=text(128), page=text(1000), visitor=text(32), publish_id=text(64)
     )
+    Sink(15, using=database_alias).record([record, person])
 
-
-def test_snapshot_is_one_statement(database_alias: str, django_assert_num_queries: Any) -> None:
-    """Several statements could see different commits, and what is counted would not be what is shown."""
-    Sink(15, using=database_alias).record([make_record(1)])
-    Position.objects.using(database_alias).snapshot(15)  # Django asks SQLite once whether it knows JSON
-
-    with django_assert_num_queries(1, connection=connections[database_alias]):
-        Position.objects.using(database_alias).snapshot(15)
+    stored = Interaction.objects.using(database_alias).order_by("pk")
+    assert [row.page for row in stored] == [record.row.page, person.row.page]
+    assert_rollups_count(stored, using=database_alias)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +120,7 @@ def test_snapshot_is_one_statement(database_alias: str, django_assert_num_querie
     [
         (make_interaction(), "click on 'demo-banner' by visitor"),
         (
-            Rollup(stream_id=15, name="a", action="click", quarter=NOW.replace(minute=0), count=7),
+            Rollup(stream_id=15, value="a", action="click", start=NOW.replace(minute=0, second=0), count=7),
             "7 click on 'a' from 2026-11-24 12:00",
         ),
         (Position(stream_id=15, last_event_id=f"{EPOCH}-7"), f"stream 15 at {EPOCH}-7"),
@@ -166,15 +182,98 @@ def test_rows_of_before_labels_keep_what_they_have_there_and_back(
     assert old.get_model("inlive_banner", "Interaction").objects.using(database_alias).count() == 1
 
 
-def test_worker_of_before_the_migration_goes_on_after_it(database_alias: str) -> None:
-    """A deployment migrates first and restarts later: the older worker doesn't name the newer columns."""
-    table, columns = "inlive_banner_interaction", [*make_record(1).row._fields]
-    for added in ("label", "visitor", "viewed"):
-        columns.remove(added)
-    values = [getattr(make_record(1).row, column) for column in columns]
-    with connections[database_alias].cursor() as cursor:
-        places = ", ".join(["%s"] * len(columns))
-        names = ", ".join(columns)
-        cursor.execute(f"INSERT INTO {table} (stream_id, {names}) VALUES (15, {places})", values)
+def test_counts_by_quarter_hour_are_kept_and_made_by_all_other_kinds_there_and_back(
+    database_alias: str, migrate_to: Callable[[str], Any]
+) -> None:
+    """From the oldest counts on: a day that ends within a quarter hour's rows, both ends of the day, long pages."""
+    old = migrate_to("0005_pending")
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    seconds = [-86_401, -1, 0, 899, 900, 86_399, 86_400]
+    rows = [
+        {
+            **make_record(seq).row._asdict(),
+            "received_at": midnight + timedelta(seconds=second),
+            "name": f"banner-{seq % 2}",
+            "page": ["/", "", "😀" * 400, "😀" * 401 + "a", "😀" * 401 + "b"][seq % 5],
+            "label": "own" if seq % 4 == 0 else "",
+            "viewed": seq % 3 == 0,
+            "stream_id": 15 + seq // 6,
+        }
+        for seq, second in enumerate(seconds)
+    ]
+    interactions = old.get_model("inlive_banner", "Interaction").objects.using(database_alias)
+    interactions.bulk_create(interactions.model(**row) for row in rows)
+    rollups = old.get_model("inlive_banner", "Rollup").objects.using(database_alias)
+    for row in rows:
+        key = {field: row[field] for field in ("stream_id", "name", "action", "label")}
+        rollup, _ = rollups.get_or_create(**key, quarter=start_of(row["received_at"], 900), defaults={"count": 0})
+        rollups.filter(pk=rollup.pk).update(count=F("count") + 1, viewed=F("viewed") + int(row["viewed"]))
+    view = {"stream_id": 15, "name": "banner-0", "action": "view", "label": ""}
+    rollups.create(**view, quarter=midnight, count=3)
+    fields = ("stream_id", "name", "action", "label", "quarter", "count", "viewed")
+    before = sorted(rollups.values_list(*fields))
 
-    assert Interaction.objects.using(database_alias).get().label == ""
+    migrate_to("0007_interaction_order")
+    views = [SimpleNamespace(**view, page="", viewed=False, received_at=midnight)] * 3
+    of_views = Rollup.objects.using(database_alias).filter(action="view")
+    assert not of_views.filter(dimension="page").exists(), "which pages views were on is written nowhere"
+    assert not Rollup.objects.using(database_alias).filter(span=60).exists()
+    add_counts(
+        connections[database_alias],
+        Rollup,
+        [
+            {**{key: view[key] for key in ("stream_id", "action", "label")}, "dimension": "page", "value": ""}
+            | {"span": span, "start": midnight, "count": 3, "viewed": 0}
+            for span in (900, 86_400)
+        ],
+        added=("count", "viewed"),
+    )
+    assert_rollups_count([*Interaction.objects.using(database_alias), *views], using=database_alias, minutes=False)
+
+    again = migrate_to("0005_pending").get_model("inlive_banner", "Rollup").objects.using(database_alias)
+    assert sorted(again.values_list(*fields)) == before
+
+
+def test_recording_goes_on_in_the_counts_that_were_migrated(
+    database_alias: str, migrate_to: Callable[[str], Any]
+) -> None:
+    old = migrate_to("0005_pending")
+    row = make_record(1).row
+    old.get_model("inlive_banner", "Interaction").objects.using(database_alias).create(stream_id=15, **row._asdict())
+    old.get_model("inlive_banner", "Rollup").objects.using(database_alias).create(
+        stream_id=15, name=row.name, action=row.action, quarter=start_of(row.received_at, 900), count=1
+    )
+
+    migrate_to("0007_interaction_order")
+    Sink(15, using=database_alias).record([make_record(2)])
+
+    assert_rollups_count(Interaction.objects.using(database_alias), using=database_alias, minutes=False)
+
+
+def record_as_before(alias: str) -> None:
+    """A batch of the worker of before counts had dimensions: a row, its count, the position."""
+    row = make_record(1).row
+    names, places = ", ".join(row._fields), ", ".join(["%s"] * len(row))
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(f"INSERT INTO inlive_banner_interaction (stream_id, {names}) VALUES (15, {places})", [*row])
+        assert Interaction.objects.using(alias).count() == 1
+        columns = "stream_id, name, action, quarter, label, count, viewed"
+        cursor.execute(f"INSERT INTO inlive_banner_rollup ({columns}) VALUES (15, 'a', 'click', %s, '', 1, 0)", [NOW])
+        cursor.execute("UPDATE inlive_banner_position SET last_event_id = %s", [row.event_id])
+
+
+def test_worker_of_before_the_counts_were_changed_records_nothing_until_it_is_restarted(database_alias: str) -> None:
+    """A deployment migrates first and restarts later. The older one's batches fail as a whole.
+
+    For SQLite's error it tries again, as for a lock; for PostgreSQL's it ends, and what keeps it running restarts it.
+    """
+    sink = Sink(15, using=database_alias)
+    sink.position()
+
+    with pytest.raises(OperationalError if database_alias == "default" else ProgrammingError):
+        record_as_before(database_alias)
+
+    assert Interaction.objects.using(database_alias).count() == 0
+    assert sink.position() == "0"
+    assert sink.record([make_record(1)]).inserted == 1, "what it does once it is restarted"
+    assert_rollups_count(Interaction.objects.using(database_alias), using=database_alias)

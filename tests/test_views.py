@@ -14,6 +14,7 @@ from django.utils import translation
 from inlive_banner import views
 from inlive_banner.conf import settings as app_settings
 from inlive_banner.models import Interaction, Position
+from inlive_banner.query import Cursor
 from tests.configured import configured
 from tests.nonce import LazyNonce
 from tests.rows import make_interaction
@@ -97,18 +98,59 @@ def test_logs_pass_over_an_unusable_before(reader, rows, before):
 
 
 def test_logs_turn_to_older_rows(reader, rows):
-    page = reader.get(f"{LOGS}?before={rows[10].pk}").content.decode()
+    page = reader.get(f"{LOGS}?before={Cursor.of(rows[10])}").content.decode()
 
     assert page.count("data-inlive-id=") == 10
     assert "visitor-60" not in page
 
 
-def test_logs_take_two_queries_besides_the_users(reader, rows, django_assert_num_queries):
+def test_logs_take_a_handful_of_queries_besides_the_users(reader, rows, django_assert_max_num_queries):
     reader.get(LOGS)
-    with django_assert_num_queries(2 + 4):  # session, user, and permissions of user and groups
+    with django_assert_max_num_queries(17 + 4):  # session, user, and permissions of user and groups
         reader.get(LOGS)
-    with configured(LOGS_PUBLIC=True), django_assert_num_queries(2):
+    with configured(LOGS_PUBLIC=True), django_assert_max_num_queries(17):
         type(reader)().get(LOGS)
+
+
+@pytest.mark.parametrize("key", ["period", "from", "to", "tz", "banner", "action", "user", "path", "who", "before"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "%00",
+        "%FF%FE",
+        "x" * 5000,
+        "%F0%9F%98%80" * 1000,
+        "0",
+        "-1",
+        "9" * 30,
+        "2026-02-30",
+        "0001-01-01",
+        "9999-12-31",
+        "Europe",
+        "No/Such_Zone",
+        "../../etc/passwd",
+        "posixrules",
+        "leapseconds",
+        "253402300799999999-9223372036854775807",
+        "999999999999999999-1",
+        "%27%3B--",
+        "%7B%7B",
+    ],
+    ids=lambda value: value[:24],
+)
+def test_logs_answer_whatever_the_address_says(reader, rows, key, value):
+    response = reader.get(f"{LOGS}?{key}={value}&{key}={value}")
+
+    assert response.status_code == 200
+    assert "data-inlive-logs" in response.content.decode()
+
+
+def test_logs_of_a_day_that_a_zone_left_out_are_empty(reader, rows):
+    """Samoa went to the other side of the date line: no 30 December 2011."""
+    page = reader.get(f"{LOGS}?from=2011-12-30&to=2011-12-30&tz=Pacific/Apia").content.decode()
+
+    assert 'data-inlive-count="0"' in page
 
 
 def test_logs_pick_a_stream_and_offer_the_others(reader, rows):

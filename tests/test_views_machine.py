@@ -10,8 +10,9 @@ from collections import Counter
 import pytest
 from hypothesis.stateful import rule
 
-from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
+from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position
 from inlive_banner.tail.records import Record, Row
+from tests.rows import assert_rollups_count
 from tests.test_exactly_once_machine import ExactlyOnce, run_machine
 
 
@@ -39,11 +40,7 @@ class ViewsOnce(ExactlyOnce):
         clicks = {publish_id for publish_id in self.acknowledged if not is_view(publish_id)}
         assert len(stored) == len(set(stored))
         assert clicks <= set(stored) <= {*clicks, *self.unanswered}
-        expected = Counter((row.action, row.name, row.label) for row in [*rows, *views.values()])
-        counted: Counter[tuple[str, str, str]] = Counter()
-        for rollup in Rollup.objects.all():
-            counted[rollup.action, rollup.name, rollup.label] += rollup.count
-        assert counted == expected
+        assert_rollups_count([*rows, *views.values()])
         visitors = {visit(row) for row in [*rows, *views.values()] if row.visitor and not row.label}
         days = DayUnique.objects.values_list("action", "name", "day", "count")
         assert {tuple(key): count for *key, count in days} == Counter(key[:3] for key in visitors)

@@ -29,12 +29,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="interaction",
-            index=models.Index(fields=["stream_id", "-received_at", "-id"], name="inlive_interaction_order"),
+            index=models.Index(
+                condition=models.Q(("id__gt", 0)),
+                fields=["stream_id", "-received_at", "-id"],
+                name="inlive_interaction_order",
+            ),
         ),
         migrations.AddIndex(
             model_name="interaction",
             index=models.Index(
-                condition=models.Q(("label", "")),
+                condition=models.Q(("id__gt", 0), ("label", "")),
                 fields=["stream_id", "-received_at", "-id"],
                 name="inlive_interaction_people",
             ),
@@ -42,7 +46,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="interaction",
             index=models.Index(
-                condition=models.Q(("label", ""), _negated=True),
+                condition=models.Q(("id__gt", 0), models.Q(("label", ""), _negated=True)),
                 fields=["stream_id", "-received_at", "-id"],
                 name="inlive_interaction_others",
             ),

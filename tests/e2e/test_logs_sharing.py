@@ -368,7 +368,8 @@ READING = """async (events) => {
   const { Reading } = await import("/static/logs/reading.js");
   const rows = [];
   const nothing = () => {};
-  const listener = { row: (row) => rows.push(row.name), viewers: nothing, greet: nothing, known: () => [], miss: nothing };
+  const row = ({ name }) => rows.push(name);
+  const listener = { row, viewers: nothing, greet: nothing, known: () => [], miss: nothing };
   const reading = new Reading({ channel: "", stream: "", widgetKey: "", position: "e-5" }, [], listener);
   const isNew = events.map(([id, name]) => {
     const message = { type: "banner", action: "click", user_id: "u", time: 1, name };

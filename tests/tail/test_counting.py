@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from inlive_banner.envelope import EventId
-from inlive_banner.models import DayUnique, DayVisitor, Interaction, Position, Rollup
+from inlive_banner.models import DayUnique, DayVisitor, Dimension, Interaction, Position, Rollup, Span
 from inlive_banner.tail import counting
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.inserting import add_counts, insert_visitors
 from inlive_banner.tail.records import Record
 from inlive_banner.tail.sink import Sink
+from tests.rows import assert_rollups_count
 from tests.tail.making import EPOCH, NOW, make_record
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
@@ -35,10 +36,16 @@ def make_view(seq: int = 1, **overrides: Any) -> Record:
 
 
 def counted(alias: str) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """(name, action, label) -> (count, viewed), over all quarter hours."""
+    """(name, action, label) -> (count, viewed), over all time: the same by quarter hour as by day."""
+    quarters, days = (_summed(alias, span) for span in (Span.QUARTER, Span.DAY))
+    assert quarters == days
+    return days
+
+
+def _summed(alias: str, span: Span) -> dict[tuple[str, str, str], tuple[int, int]]:
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for rollup in Rollup.objects.using(alias):
-        key = (rollup.name, rollup.action, rollup.label)
+    for rollup in Rollup.objects.using(alias).by(Dimension.BANNER, span):
+        key = (rollup.value, rollup.action, rollup.label)
         count, viewed = sums.get(key, (0, 0))
         sums[key] = (count + rollup.count, viewed + rollup.viewed)
     return sums
@@ -51,7 +58,7 @@ def uniques(alias: str) -> dict[tuple[str, str, date], int]:
 
 
 def views(alias: str) -> int:
-    return sum(rollup.count for rollup in Rollup.objects.using(alias).filter(action="view"))
+    return sum(count for (_, action, _), (count, _) in counted(alias).items() if action == "view")
 
 
 def test_view_is_counted_and_makes_no_row(sink: Sink, database_alias: str) -> None:
@@ -237,8 +244,9 @@ def test_visitors_of_a_quiet_stream_are_forgotten_by_the_clock(sink: Sink, datab
 
     position.update(updated_at=NOW - timedelta(minutes=61))
 
-    assert counting.prune_quiet_stream(database_alias, 15) == 1
+    assert counting.prune_quiet_stream(database_alias, 15) == 1 + 2, "the visitor, and its minute in two counts"
     assert days_left(database_alias) == []
+    assert counting.prune_quiet_stream(database_alias, 15) == 0
 
 
 def test_visitors_of_other_streams_stay(sink: Sink, database_alias: str, now: None) -> None:
@@ -278,12 +286,77 @@ def test_visitors_are_forgotten_a_few_with_each_batch(
     assert left == [4, 1, 0, 0]
 
 
+def minutes_left(alias: str) -> list[int]:
+    """How many days ago the minutes were that are kept, of all and of banners alike."""
+    kept = []
+    for dimension in (Dimension.ALL, Dimension.BANNER):
+        starts = Rollup.objects.using(alias).by(dimension, Span.MINUTE).values_list("start", flat=True)
+        kept.append(sorted((TODAY - start.date()).days for start in starts))
+    assert kept[0] == kept[1]
+    return kept[0]
+
+
+def test_minutes_are_forgotten_after_three_days_and_their_quarter_hours_and_days_stay(
+    sink: Sink, database_alias: str, now: None
+) -> None:
+    midnight = NOW.replace(hour=0, minute=0, second=0)
+    times = [NOW - timedelta(days=9), *(midnight - timedelta(days=3, seconds=seconds) for seconds in (1, 0)), NOW]
+    for seq, time in enumerate(times, start=1):
+        sink.record([make_record(2 * seq, received_at=time), make_view(2 * seq + 1, received_at=time)])
+
+    assert minutes_left(database_alias) == [0, 0, 3, 3]
+    views = [make_view(seq, received_at=time).row for seq, time in enumerate(times, start=1)]
+    assert_rollups_count([*Interaction.objects.using(database_alias), *views], using=database_alias, minutes=False)
+
+
+def test_minutes_of_other_streams_stay(sink: Sink, database_alias: str, now: None) -> None:
+    record_days(Sink(16, using=database_alias), 9)
+    record_days(sink, 0)
+
+    assert minutes_left(database_alias) == [0, 9]
+
+
+def test_minutes_are_forgotten_a_few_with_each_batch_until_none_is_left(
+    sink: Sink, database_alias: str, now: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = NOW - timedelta(days=20)
+    sink.record([make_record(seq, received_at=old + timedelta(minutes=seq)) for seq in range(1, 8)])
+    monkeypatch.setattr(counting, "PRUNED_AT_ONCE", 3)
+
+    left = []
+    for seq in range(8, 12):
+        sink.record([make_record(seq)])
+        left.append(len(minutes_left(database_alias)) - 1)
+
+    assert left == [4, 1, 0, 0]
+
+
+def test_old_minutes_are_found_by_index(database_alias: str, now: None) -> None:
+    """However many counts there are: a batch must not wait for it."""
+    connection = connections[database_alias]
+    Sink(15, using=database_alias).record(
+        [make_record(seq, received_at=NOW - timedelta(minutes=seq)) for seq in range(1, 2_000)]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as queries:
+        counting.prune_days(database_alias, 15, before=TODAY - timedelta(days=3))
+
+    asked = [query["sql"] for query in queries if "inlive_banner_rollup" in query["sql"]]
+    assert len(asked) >= 2
+    for sql in asked:
+        with connection.cursor() as cursor:
+            cursor.execute(f"{'EXPLAIN QUERY PLAN' if connection.vendor == 'sqlite' else 'EXPLAIN'} {sql}")
+            plan = str(cursor.fetchall())
+        assert "inlive_rollup_most" in plan
+
+
 def test_nothing_is_asked_for_old_visitors_once_none_is_left(sink: Sink, database_alias: str, now: None) -> None:
     sink.record([make_record(1)])
     with CaptureQueriesContext(connections[database_alias]) as queries:
         sink.record([make_record(2)])
 
-    assert not [query["sql"] for query in queries if "dayvisitor" in query["sql"]]
+    assert not [query["sql"] for query in queries if "dayvisitor" in query["sql"] or "DELETE" in query["sql"]]
 
 
 def test_visitors_of_a_large_day_are_found_by_index(database_alias: str) -> None:
@@ -340,5 +413,6 @@ def test_quarter_hours_of_labels_are_counted_apart_over_many_batches(sink: Sink,
             ]
         )
 
-    rows = Rollup.objects.using(database_alias).order_by("quarter", "label").values_list("label", "count")
+    quarters = Rollup.objects.using(database_alias).by(Dimension.BANNER, Span.QUARTER)
+    rows = quarters.order_by("start", "label").values_list("label", "count")
     assert list(rows) == [("", 3), ("own", 3), ("", 6), ("own", 6)]

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from inlive_banner.exceptions import SourceRefusedError
-from inlive_banner.models import Interaction, Position, Rollup
+from inlive_banner.models import Interaction, Position
 from inlive_banner.tail.backoff import Backoff
 from inlive_banner.tail.sink import Sink
 from inlive_banner.tail.source import Source
 from inlive_banner.tail.worker import Worker
 from tests.plain_channel import PlainChannel, serving
 from tests.polling import wait_until
+from tests.rows import assert_rollups_count
 from tests.tail.test_worker import running
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
@@ -62,7 +63,7 @@ def test_worker_reads_the_history_and_goes_on_live(plain_channel: PlainChannel) 
         wait_for("a", "b", "c")
 
     assert plain_channel.requests == 1
-    assert Rollup.objects.get().count == 3
+    assert_rollups_count(Interaction.objects.all())
     assert Position.objects.get().last_event_id == "0"
 
 
@@ -77,7 +78,7 @@ def test_worker_whose_connection_ends_records_what_came_meanwhile_and_nothing_tw
         plain_channel.cut()
         wait_for("a", "b")
 
-    assert Rollup.objects.get().count == 2
+    assert_rollups_count(Interaction.objects.all())
 
 
 def test_worker_keeps_clicks_of_one_person_in_one_millisecond_apart(plain_channel: PlainChannel) -> None:

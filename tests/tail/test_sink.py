@@ -8,7 +8,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from inlive_banner.models import DayUnique, DayVisitor, Gap, Interaction, Positi
 from inlive_banner.tail.dry_run import DryRunSink
 from inlive_banner.tail.records import Record, Row
 from inlive_banner.tail.sink import Report, Sink
+from tests.rows import assert_rollups_count
 from tests.tail.making import EPOCH, NOW, make_record
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
@@ -47,15 +48,8 @@ def gaps(alias: str) -> list[tuple[str, str, int | None]]:
     return list(rows.values_list("after_event_id", "resumed_after", "lost_events"))
 
 
-def assert_counts_are_those_of_the_rows(alias: str) -> None:
-    def quarter(time: datetime) -> datetime:
-        return datetime.fromtimestamp(time.timestamp() // 900 * 900, UTC)
-
-    rows = Interaction.objects.using(alias).values_list("stream_id", "name", "action", "label", "received_at")
-    counted = Counter((*key, quarter(time)) for *key, time in rows)
-    rollups = Rollup.objects.using(alias).exclude(action="view")
-    keys = rollups.values_list("stream_id", "name", "action", "label", "quarter", "count")
-    assert {tuple(key): count for *key, count in keys} == counted
+def assert_counts_are_those_of_the_rows(alias: str, *views: Row) -> None:
+    assert_rollups_count([*Interaction.objects.using(alias), *views], using=alias)
 
 
 def test_record_stores_rows_counts_and_position(sink: Sink, database_alias: str) -> None:
@@ -204,18 +198,18 @@ def test_record_of_one_publish_id_on_two_streams_stores_both(sink: Sink, databas
     assert len(stored_ids(database_alias, 15)) == len(stored_ids(database_alias, 16)) == 1
 
 
-def test_record_counts_each_quarter_hour_name_and_action(sink: Sink, database_alias: str) -> None:
-    times = [NOW + timedelta(minutes=minutes) for minutes in range(0, 60, 7)]
-    fields = itertools.product(times, ("a", "b"), ("click", "share"))
+def test_record_counts_each_in_every_kind_of_count(sink: Sink, database_alias: str) -> None:
+    times = [NOW + timedelta(minutes=minutes) for minutes in (*range(0, 60, 7), 12 * 60)]  # until the next day
+    fields = itertools.product(times, ("a", "b"), ("click", "share"), ("/", "/sale/"))
     batch = [
-        make_record(seq, received_at=time, name=name, action=action)
-        for seq, (time, name, action) in enumerate(fields, start=1)
+        make_record(seq, received_at=time, name=name, action=action, page=page, viewed=seq % 3 == 0)
+        for seq, (time, name, action, page) in enumerate(fields, start=1)
     ]
     for start in range(0, len(batch), 5):
         sink.record(batch[start : start + 5])
 
     assert_counts_are_those_of_the_rows(database_alias)
-    assert Rollup.objects.using(database_alias).count() > 12
+    assert Rollup.objects.using(database_alias).count() > 100
 
 
 def everything_in(alias: str) -> list[list[dict[str, Any]]]:
@@ -258,7 +252,9 @@ def test_record_that_dies_at_any_statement_leaves_nothing(sink: Sink, database_a
 
     assert nth > 10  # fewer, and it didn't write all of them
     assert (report.inserted, report.views, report.lost) == (2, 2, 5)
-    assert_counts_are_those_of_the_rows(database_alias)
+    assert_counts_are_those_of_the_rows(
+        database_alias, *(record.row for record in batch if record.is_view and record.row)
+    )
 
 
 def test_record_of_a_row_that_the_database_refuses_raises_and_stores_nothing(sink: Sink, database_alias: str) -> None:
@@ -350,12 +346,13 @@ def test_record_by_two_sinks_at_once_stores_each_once(database_alias: str) -> No
     assert errors == []
     clicks = [record.row.publish_id for record in records if record.row and not record.is_view]
     assert sorted(stored_ids(database_alias)) == sorted(clicks)
-    assert sum(rollup.count for rollup in Rollup.objects.using(database_alias).filter(action="view")) == 50
     uniques = DayUnique.objects.using(database_alias).order_by("action").values_list("action", "count")
     assert list(uniques) == [("click", 15), ("view", 5)]
     assert Sink(15, using=database_alias).position() == f"{EPOCH}-200"
     assert Position.objects.using(database_alias).get().lost_events == 0
-    assert_counts_are_those_of_the_rows(database_alias)
+    views = [record.row for record in records if record.row and record.is_view]
+    assert len(views) == 50
+    assert_counts_are_those_of_the_rows(database_alias, *views)
 
 
 @st.composite
@@ -374,6 +371,8 @@ def deliveries(draw: st.DrawFn) -> tuple[Sequence[Record], list[Sequence[Record]
             name=name,
             label=label,
             visitor=visitor,
+            page=f"/{number % 2}",
+            viewed=number % 5 == 0,
             received_at=NOW + timedelta(minutes=5 * seq),
         )
         for seq, (name, label, visitor, number) in enumerate(
@@ -408,9 +407,7 @@ def test_record_of_any_redelivery_counts_each_publish_id_once(
     assert sum(report.inserted + report.views + report.duplicates for report in reports) == sum(map(len, batches))
     assert sink.position() == f"{EPOCH}-{len(log)}"
     assert Position.objects.using(database_alias).get().lost_events == 0
-    assert_counts_are_those_of_the_rows(database_alias)
-    views = Rollup.objects.using(database_alias).filter(action="view")
-    assert sum(rollup.count for rollup in views) == len(first) - len(expected)
+    assert_counts_are_those_of_the_rows(database_alias, *(row for row in first if row.action == "view"))
     who = {
         (row.action, row.name, row.received_at.date(), row.visitor) for row in first if row.visitor and not row.label
     }

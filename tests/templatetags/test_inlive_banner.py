@@ -17,9 +17,10 @@ from django.utils.safestring import mark_safe
 from inlive_banner.conf import settings as app_settings
 from inlive_banner.exceptions import ConfigurationError
 from inlive_banner.models import DayUnique, Interaction, Position, Rollup
+from inlive_banner.query import Cursor
 from tests.configured import configured
 from tests.nonce import LazyNonce
-from tests.rows import make_interaction
+from tests.rows import make_interaction, save_rollups
 
 
 class Elements(HTMLParser):
@@ -627,19 +628,19 @@ def test_logs_older_link_keeps_the_pages_own_query(rows, reader):
     html = render("{% inlive_logs %}", {"request": request_of(reader, "/?tab=clicks&tab=x%26y&before=")})
 
     (older,) = [link for link in Elements(html).all("a") if "data-inlive-older" in link]
-    assert older["href"] == f"?tab=clicks&tab=x%26y&before={rows[10].pk}"
+    assert older["href"] == f"?tab=clicks&tab=x%26y&before={Cursor.of(rows[10])}"
 
 
 def test_logs_of_older_rows_stand_still_and_lead_back(rows, reader):
-    html = render("{% inlive_logs %}", {"request": request_of(reader, f"/?before={rows[10].pk}&tab=1")})
+    html = render("{% inlive_logs %}", {"request": request_of(reader, f"/?before={Cursor.of(rows[10])}&tab=1")})
 
     elements = Elements(html)
     assert elements.one("section")["data-inlive-logs"] == "older"
     assert not [attributes for attributes in elements.all("p") if "data-inlive-status" in attributes]
-    links = elements.all("a")
-    assert links[0]["href"] == "?tab=1"
-    assert "hidden" in links[1]
-    assert "href" not in links[1]
+    assert '<a href="?tab=1">Back to the newest</a>' in html
+    (older,) = [link for link in elements.all("a") if "data-inlive-older" in link]
+    assert "hidden" in older
+    assert "href" not in older
 
 
 def test_logs_of_a_stream_without_rows_show_the_tag_to_paste(reader):
@@ -659,8 +660,7 @@ def test_logs_with_rows_hide_the_empty_state(rows, reader):
 
 def test_logs_count_is_exact_in_the_attribute_and_localised_in_the_text(reader):
     Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-1")
-    row = make_interaction(1)
-    Rollup.objects.create(stream_id=15, name="sale", action="click", quarter=row.received_at, count=1234567)
+    save_rollups(1234567)
 
     with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="en"):
         html = render("{% inlive_logs %}", {"request": request_of(reader)})
@@ -669,22 +669,18 @@ def test_logs_count_is_exact_in_the_attribute_and_localised_in_the_text(reader):
 
 
 def numbers_in(html):
-    """The numbers below the log: label -> number."""
-    return dict(re.findall(r"<dt>(.*?)</dt> <dd><b>(.*?)</b>", html))
+    """The numbers above the log: label -> number."""
+    return dict(re.findall(r"<dt>(.*?)</dt>\s*<dd><b[^>]*>(.*?)</b>", html))
 
 
 @pytest.fixture
 def labelled(reader):
     """Clicks and views of people and of a crawler; one row of each."""
     Position.objects.create(stream_id=15, last_event_id="a1b2c3d4-3")
-    key = {"stream_id": 15, "name": "sale", "quarter": make_interaction(1).received_at}
-    for action, label, count, viewed in (
-        ("click", "", 1300, 52),
-        ("click", "crawler", 3, 1),
-        ("view", "", 2000, 0),
-        ("view", "own", 400, 0),
-    ):
-        Rollup.objects.create(**key, action=action, label=label, count=count, viewed=viewed)
+    save_rollups(1300, viewed=52)
+    save_rollups(3, label="crawler", viewed=1)
+    save_rollups(2000, action="view")
+    save_rollups(400, action="view", label="own")
     DayUnique.objects.create(stream_id=15, name="sale", action="click", day=date(2026, 11, 24), count=1100)
     make_interaction(1).save()
     make_interaction(2, label="crawler").save()
@@ -696,64 +692,92 @@ def test_logs_count_people_and_say_what_is_left_out(labelled, reader):
         html = render("{% inlive_logs %}", {"request": request_of(reader)})
 
     assert '<b data-inlive-count="1300">1,300</b>' in html
-    assert numbers_in(html) == {"Unique visitors": "1,100", "Views": "2,000", "Click rate": "2.6 %"}
+    assert numbers_in(html) == {
+        "Clicks": "1,300",
+        "Unique visitors": "1,100",
+        "Views": "2,000",
+        "Click rate": "2.6 %",
+    }
     assert "<span>per banner and UTC day, summed</span>" in html
     assert "1,248 clicks without a counted view" in html
     assert "3 clicks of crawlers, staff and the like aren" in html
     assert re.findall('data-inlive-field="label">(.*?)<', html) == ["", ""]  # the row's and the template's
-    assert "data-inlive-everything" not in html
-    assert "data-label-" not in html
+    assert 'data-filter-who="people"' in html
 
 
 def test_logs_of_everything_count_all_and_say_why_a_row_is_no_persons(labelled, reader):
     html = render("{% inlive_logs %}", {"request": request_of(reader, "/?bots=1")})
 
     assert 'data-inlive-count="1303"' in html
-    assert numbers_in(html) == {"Unique visitors": "1100", "Views": "2400", "Click rate": "2.2 %"}
-    assert "<span>people only; per banner and UTC day, summed</span>" in html
+    assert numbers_in(html) == {"Clicks": "1,303", "Views": "2,400", "Click rate": "2.2 %"}
     assert re.findall('data-inlive-field="label">(.*?)<', html) == ["moonlight", "crawler", "", ""]
-    section = Elements(html).one("section")
-    assert "data-inlive-everything" in section
+    section = Elements(html).all("section")[0]
+    assert section["data-filter-who"] == "everything"
     assert section["data-label-own"] == "own address"
 
 
 @pytest.mark.parametrize(
     ("address", "switch"),
     [
-        ("/?tab=x%26y", "?tab=x%26y&bots=1"),
+        ("/?tab=x%26y", "?tab=x%26y&who=everything"),
         ("/?bots=1&tab=x", "?tab=x"),
         ("/?bots=1", "?"),
-        ("/?bots=0", "?bots=1"),
-        ("/?before=99", "?bots=1&before=99"),
+        ("/?who=everything", "?"),
+        ("/?bots=0", "?who=everything"),
+        ("/?before=1-99&user=u", "?user=u&who=everything"),
         ("/?before=x&bots=1", "?"),
+        ("/?who=others&bots=1", "?"),
     ],
 )
 def test_logs_switch_between_people_and_everything_by_a_link(labelled, reader, address, switch):
     html = render("{% inlive_logs %}", {"request": request_of(reader, address)})
 
-    (link,) = re.findall(r'<a href="([^"]*)">(?:Show and count everything|People only)</a>', html)
-    assert unescape(link) == switch
+    links = dict(re.findall(r'<a href="([^"]*)"[^>]*>(Everything|People)</a>', html))
+    wanted = "Everything" if "everything" in switch else "People"
+    assert [unescape(url) for url, words in links.items() if words == wanted] == [switch]
 
 
 def test_logs_of_everything_stay_so_on_older_pages(rows, reader):
     html = render("{% inlive_logs %}", {"request": request_of(reader, "/?bots=1")})
 
     (older,) = [link for link in Elements(html).all("a") if "data-inlive-older" in link]
-    assert older["href"] == f"?bots=1&before={rows[10].pk}"
+    assert older["href"] == f"?who=everything&before={Cursor.of(rows[10])}"
 
 
 def test_logs_without_visitors_and_views_have_no_numbers_of_them(rows, reader):
     html = render("{% inlive_logs %}", {"request": request_of(reader)})
 
-    assert "<dl" not in html
-    assert "when the page was loaded" not in html
-    assert "Only people are shown and counted." in html
+    assert set(numbers_in(html)) <= {"Clicks", "Unique visitors"}
+    assert "aren't counted" not in unescape(html)
 
 
 def test_logs_with_visitors_and_no_views_have_no_click_rate(labelled, reader):
     Rollup.objects.filter(action="view").delete()
 
-    assert numbers_in(render("{% inlive_logs %}", {"request": request_of(reader)})) == {"Unique visitors": "1100"}
+    html = render("{% inlive_logs %}", {"request": request_of(reader)})
+
+    assert numbers_in(html) == {"Clicks": "1,300", "Unique visitors": "1,100"}
+
+
+def test_logs_of_one_filter_say_so_to_their_script_and_offer_to_take_it_away(rows, reader):
+    address = "/?banner=sale&action=click&user=visitor-7&path=/&tab=1"
+    html = render("{% inlive_logs %}", {"request": request_of(reader, address)})
+
+    section = Elements(html).all("section")[0]
+    filters = {key.removeprefix("data-filter-"): value for key, value in section.items() if "filter" in key}
+    assert filters == {"who": "people", "banner": "sale", "action": "click", "user": "visitor-7", "page": "/"}
+    assert re.findall(r'data-inlive-id="([^"]*)"', html) == ["publish-007"]
+    assert 'href="?tab=1&amp;banner=sale&amp;action=click&amp;path=%2F"' in html
+    assert "data-period-since" not in section
+
+
+def test_logs_of_a_period_say_so_to_their_script_in_milliseconds(rows, reader):
+    with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de"):
+        html = render("{% inlive_logs %}", {"request": request_of(reader, "/?from=2026-11-24&tz=Asia/Kathmandu")})
+
+    section = Elements(html).all("section")[0]
+    assert int(section["data-period-since"]) == 1_795_457_700_000  # 23 November, 18:15 UTC
+    assert int(section["data-period-until"]) == 1_795_457_700_000 + 86_400_000
 
 
 def test_logs_of_an_unknown_stream_say_what_to_configure(reader):
