@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from inlive_banner.models import Span
 
-__all__ = ["Bucket", "Buckets", "make_buckets"]
+__all__ = ["LONGEST_BY_DAY", "Bucket", "Buckets", "make_buckets"]
 
 _MAX_HOURS = timedelta(days=2)
-_MAX_DAYS = timedelta(days=62)
+LONGEST_BY_DAY = timedelta(days=62)
 """A day of a reader's zone is read as 96 quarter hours. Longer periods are read, and cut, by days in UTC."""
 _MAX_WEEKS = timedelta(days=3 * 366)
 
@@ -65,7 +65,7 @@ def make_buckets(since: datetime, until: datetime, zone: tzinfo, *, is_hour: boo
     length = until - since
     if length <= _MAX_HOURS:
         return _made("hour", Span.QUARTER, zone, _steps(since, until, timedelta(hours=1)), until)
-    if length <= _MAX_DAYS:
+    if length <= LONGEST_BY_DAY:
         starts = [_midnight(day, zone) for day in _days(since.astimezone(zone).date(), until, zone)]
         return _made("day", Span.QUARTER, zone, starts, until)
     days = _days(since.astimezone(UTC).date(), until, UTC)

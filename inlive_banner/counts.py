@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from django.db import connections
 from django.db.models import Max, Min, QuerySet, Sum
 
-from inlive_banner.buckets import Buckets, make_buckets
+from inlive_banner.buckets import LONGEST_BY_DAY, Buckets, make_buckets
 from inlive_banner.envelope import VIEW
 from inlive_banner.models import Dimension, Rollup, Span, unindexed
 from inlive_banner.periods import Period
@@ -80,11 +80,15 @@ class Counts:
         if who != EVERYTHING:
             series = unindexed(series, "label", "", is_equal=who == PEOPLE)
         since, until = period.since, period.until
-        if since is None or until is None:
+        if since is None or until is None or until - since > LONGEST_BY_DAY:
+            # No longer than there is something to show, whatever was asked for.
             days = series.filter(span=Span.DAY).aggregate(first=Min("start"), last=Max("start"))
             if days["first"] is None:
                 return None
-            since, until = days["first"], max(days["last"] + timedelta(days=1), now)
+            end = max(days["last"] + timedelta(days=1), now)
+            since, until = max(since or days["first"], days["first"]), min(until or end, end)
+            if since >= until:
+                return None
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
         if dimension == Dimension.PAGE and buckets.span == Span.MINUTE:
             return None

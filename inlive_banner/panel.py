@@ -79,6 +79,7 @@ def panel_context(log: LiveLog, params: QueryDict, *, using: str = DEFAULT_DB_AL
             for key, words in WHO_WORDS.items()
         ],
         "filters": _active_filters(query, address),
+        "is_unfiltered": not query.params(),
         "choices": offered_values(query.stream_id, using=using),
         "kept": address.foreign,
         "older_url": address.url(before=str(log.older_than)) if log.older_than else "",

@@ -4,6 +4,9 @@
  * The server draws it the same way (chart.py); without this script it shows the moment that the page was made.
  */
 
+import { numberFormat } from "./format.js";
+import { COUNTED } from "./interaction.js";
+
 /** Of the drawing, in its own units, as the server has them: from a bar to the next, its gap on either side, height. */
 const STEP = 10;
 const GAP = 1;
@@ -40,10 +43,10 @@ export class Chart {
   #starts = [];
   #until = 0;
 
-  /** @param {HTMLElement} root @param {Intl.NumberFormat} number */
-  constructor(root, number) {
-    this.#counted = root.dataset.filterAction ?? "click";
-    this.#number = number;
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.#counted = root.dataset.filterAction ?? COUNTED;
+    this.#number = numberFormat(root);
     this.#figure = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-chart]"));
     if (!this.#figure) return;
     this.#rows = [...this.#figure.querySelectorAll("tr")].filter((row) => "start" in row.dataset);

@@ -1,5 +1,6 @@
 /** The rows: newest first, held back while the reader has paused them or has scrolled away from the top. */
 
+import { numberFormat } from "./format.js";
 import { COUNTED } from "./interaction.js";
 
 /**
@@ -26,7 +27,7 @@ export class Feed {
   #waiting = [];
   /** All that are held back, those too that have left #waiting. */
   #waitingCount = 0;
-  #number = new Intl.NumberFormat();
+  #number;
   #time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
   /** @param {HTMLElement} root */
@@ -34,6 +35,7 @@ export class Feed {
     const find = (/** @type {string} */ name) =>
       /** @type {HTMLElement | null} */ (root.querySelector(`[data-inlive-${name}]`));
     this.#root = root;
+    this.#number = numberFormat(root);
     this.#list = find("list");
     this.#template = /** @type {HTMLTemplateElement | null} */ (find("row"));
     this.#pause = find("pause");

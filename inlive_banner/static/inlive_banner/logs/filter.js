@@ -19,7 +19,7 @@ export class Filter {
       ["user_id", data.filterUser],
       ["page", data.filterPage],
     ];
-    this.#who = data.filterWho ?? ("inliveEverything" in data ? "everything" : "people");
+    this.#who = data.filterWho ?? "people";
     this.#since = number(data.periodSince, -Infinity);
     this.until = number(data.periodUntil, Infinity);
   }

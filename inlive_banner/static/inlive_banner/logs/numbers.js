@@ -1,5 +1,6 @@
 /** The counter: exact at each frame to the eye, and said now and then to the ear. */
 
+import { numberFormat } from "./format.js";
 import { COUNTED } from "./interaction.js";
 
 /** @typedef {import("./interaction.js").Row} Row */
@@ -14,10 +15,13 @@ export class Numbers {
   #total;
   #timer = 0;
   #isToBeSaid = false;
-  #format = new Intl.NumberFormat();
+  #format;
+  #counted;
 
   /** @param {HTMLElement} root */
   constructor(root) {
+    this.#format = numberFormat(root);
+    this.#counted = root.dataset.filterAction ?? COUNTED;
     this.#count = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-count]"));
     this.#said = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-said]"));
     this.#total = Number(this.#count?.dataset.inliveCount);
@@ -25,7 +29,7 @@ export class Numbers {
 
   /** @param {Row[]} rows Oldest first. */
   add(rows) {
-    const counted = rows.filter((row) => row.action === COUNTED).length;
+    const counted = rows.filter((row) => row.action === this.#counted).length;
     if (!this.#count || !counted) return;
     this.#total += counted;
     this.#count.dataset.inliveCount = String(this.#total);

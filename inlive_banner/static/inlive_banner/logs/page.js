@@ -6,12 +6,15 @@
  *   root, whenever the server has rendered the log anew; `end` is called on the one before.
  */
 
+import { Chart } from "./chart.js";
 import { Feed } from "./feed.js";
 import { Filter } from "./filter.js";
 import { Numbers } from "./numbers.js";
 import { RefusedError, fetchRoot, hasMarked, replaceAll, replaceMarked } from "./renewal.js";
 import { Status } from "./status.js";
 import { Subscription } from "./subscription.js";
+import { Tops } from "./tops.js";
+import { nameZone } from "./zone.js";
 
 /** Milliseconds until changes are shown in a tab where no animation frames run, because it is hidden. */
 const HIDDEN_FLUSH = 250;
@@ -72,11 +75,8 @@ export class LogsPage {
   /** Makes the parts of what the server has rendered, and goes on from its position. */
   #fill() {
     const root = this.#root;
-    this.#parts = [
-      this.#feed,
-      new Numbers(root),
-      // Further parts of the page stand here.
-    ];
+    nameZone(root);
+    this.#parts = [this.#feed, new Numbers(root), new Chart(root), new Tops(root)];
     // "older" and "past" stand still.
     if (root.dataset.inliveLogs !== "live") return;
     this.#subscription = new Subscription(root.dataset, this.#feed.publishIds, {
@@ -114,6 +114,8 @@ export class LogsPage {
     const rows = this.#pending;
     this.#pending = [];
     if (!rows.length) return;
+    // The first click of all: the chart and the lists come with the page that the server renders now.
+    if (!this.#root.querySelector("[data-inlive-chart]")) this.#renewLater(FIRST_RETRY);
     for (const part of this.#parts) {
       try {
         part.add(rows);
@@ -204,7 +206,9 @@ export class LogsPage {
     const subscription = this.#subscription;
     try {
       const fresh = await fetchRoot(this.#root);
-      if (this.#subscription === subscription) replaceMarked(this.#root, fresh);
+      if (this.#subscription !== subscription) return;
+      replaceMarked(this.#root, fresh);
+      nameZone(this.#root);
     } catch (error) {
       if (!(error instanceof RefusedError) || this.#subscription !== subscription) return; // the next time, then
       this.#end();

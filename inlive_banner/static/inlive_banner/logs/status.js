@@ -1,5 +1,7 @@
 /** How it stands with the connection, in words, and who else watches. */
 
+import { numberFormat } from "./format.js";
+
 /**
  * @typedef {"connecting" | "live" | "reconnecting" | "unreachable" | "refused" | "gap" | "offline"} State In words:
  *   data-text-<state>.
@@ -9,7 +11,7 @@ export class Status {
   #root;
   #sentence;
   #away;
-  #number = new Intl.NumberFormat();
+  #number;
 
   /**
    * @param {HTMLElement} root
@@ -17,6 +19,7 @@ export class Status {
    */
   constructor(root, load) {
     this.#root = root;
+    this.#number = numberFormat(root);
     this.#sentence = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-status]"));
     this.#away = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-away]"));
     root.querySelector("[data-inlive-load]")?.addEventListener("click", load);

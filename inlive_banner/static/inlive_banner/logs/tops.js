@@ -5,6 +5,9 @@
  * the server again, which it does each minute. That replaces the lists, so they are looked for each time.
  */
 
+import { numberFormat } from "./format.js";
+import { COUNTED } from "./interaction.js";
+
 /** What a list counts by, as its parameter in the page's address says -> the part of a row. */
 const FIELDS = /** @type {const} */ ({ banner: "name", path: "page" });
 
@@ -13,11 +16,11 @@ export class Tops {
   #counted;
   #number;
 
-  /** @param {HTMLElement} root @param {Intl.NumberFormat} number */
-  constructor(root, number) {
+  /** @param {HTMLElement} root */
+  constructor(root) {
     this.#root = root;
-    this.#counted = root.dataset.filterAction ?? "click";
-    this.#number = number;
+    this.#counted = root.dataset.filterAction ?? COUNTED;
+    this.#number = numberFormat(root);
   }
 
   /** @param {{action: string, name: string, page: string}[]} rows */
