@@ -56,7 +56,8 @@ class Counts:
             for stretch in _cover(period, has_minutes=dimension != Dimension.PAGE)
         ]
         found: ByLabel = {}
-        for action, label, count, viewed in parts[0].union(*parts[1:], all=True):
+        # No part at all: a day that the zone has left out.
+        for action, label, count, viewed in parts[0].union(*parts[1:], all=True) if parts else ():
             before = found.get((action, label), (0, 0))
             found[action, label] = (before[0] + count, before[1] + viewed)
         return found

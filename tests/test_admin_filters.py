@@ -241,7 +241,7 @@ def test_list_never_counts_further_than_it_pages(rows, boss):
 
 
 def test_list_that_ends_early_says_so_and_how_to_go_on(rows, boss, monkeypatch):
-    assert "inlive-end" not in boss.get(LIST).content.decode()
+    assert "This list ends" not in boss.get(LIST).content.decode()
     monkeypatch.setattr(changelists, "LISTED_ROWS", 7)
     monkeypatch.setattr(InteractionAdmin, "list_per_page", 5)
 

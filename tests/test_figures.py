@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inlive_banner import figures
 from inlive_banner.figures import Bar, Figures, Totals, read_figures
-from inlive_banner.models import DayUnique, Interaction, rollup_value
+from inlive_banner.models import DayUnique, Interaction, Rollup, rollup_value
 from inlive_banner.query import EVERYTHING, OTHERS, PEOPLE, parse_query
 from inlive_banner.tail.sink import Sink
 from tests.rows import make_interaction, save_rollups
@@ -291,6 +291,18 @@ def year(database_alias):
                     f"SELECT 15, %s, %s, 'click', %s, {start}, '', 1, 0 FROM numbers",
                     [size - 1, dimension, value, span, span],
                 )
+        for dimension, value in (("all", ""), ("banner", "sale")):
+            for month in range(12):
+                start = datetime(2025 + (month + 11) // 12, (month + 11) % 12 + 1, 1, tzinfo=UTC)
+                Rollup.objects.using(database_alias).create(
+                    stream_id=15,
+                    dimension=dimension,
+                    value=value,
+                    action="click",
+                    span=2_592_000,
+                    start=start,
+                    count=1,
+                )
         cursor.execute("ANALYZE")
     return database_alias
 
@@ -312,8 +324,8 @@ def rows_read(connection, queries):
 
 
 @pytest.mark.parametrize("params", [{}, {"banner": "sale"}], ids=["all", "banner"])
-def test_year_is_read_as_days_and_not_as_quarter_hours(year, params):
-    """Each of the handful of sums reads 365 days and the quarter hours of two ends at most."""
+def test_year_is_read_as_months_and_days_and_not_as_quarter_hours(year, params):
+    """Each of the handful of sums reads months, days at both ends, and the quarter hours of two days at most."""
     connection = connections[year]
     asked = {"from": "2025-11-25", "to": "2026-11-23", "tz": "America/New_York", **params}
     steps = 0
@@ -331,7 +343,7 @@ def test_year_is_read_as_days_and_not_as_quarter_hours(year, params):
         if connection.vendor == "sqlite":
             connection.connection.set_progress_handler(None, 0)
 
-    assert found.totals.clicks == 363 + 20 + 76
+    assert found.totals.clicks == 11 + 5 + 23 + 20 + 76
     if connection.vendor == "sqlite":
         assert steps * 10 < 2 * YEAR_QUARTERS, "it takes some ten steps for each row that it reads"
     else:

@@ -223,8 +223,9 @@ def test_counts_by_quarter_hour_are_kept_and_made_by_all_other_kinds_there_and_b
         Rollup,
         [
             {**{key: view[key] for key in ("stream_id", "action", "label")}, "dimension": "page", "value": ""}
-            | {"span": span, "start": midnight, "count": 3, "viewed": 0}
-            for span in (900, 86_400)
+            | {"span": span, "start": start_of(midnight, span), "count": 3, "viewed": 0}
+            for dimension, span in KEPT_PAIRS
+            if dimension == "page"
         ],
         added=("count", "viewed"),
     )

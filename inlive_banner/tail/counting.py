@@ -118,9 +118,13 @@ def prune_days(using: str, stream_id: int, *, before: date) -> int:
     visitors = DayVisitor.objects.using(using).filter(stream_id=stream_id, day__lt=before)
     midnight = datetime.combine(before, time(), UTC)
     minutes = Rollup.objects.using(using).filter(stream_id=stream_id, span=Span.MINUTE, start__lt=midnight)
-    # The index has actions and labels before the time: each of them is looked for by itself.
-    kinds = minutes.values_list("dimension", "action", "label").distinct().order_by()
-    old = [minutes.filter(dimension=kind[0], action=kind[1], label=kind[2]) for kind in kinds]
+    # Their index begins with the dimension; actions and labels come before the time, so each is looked for by itself.
+    by_dimension = [minutes.filter(dimension=dimension) for dimension in (Dimension.ALL, Dimension.BANNER)]
+    old = [
+        some.filter(action=action, label=label)
+        for some in by_dimension
+        for action, label in some.values_list("action", "label").distinct().order_by()
+    ]
     return sum(_delete_some(using, some) for some in (visitors, *old))
 
 

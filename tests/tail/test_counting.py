@@ -335,7 +335,7 @@ def test_old_minutes_are_found_by_index(database_alias: str, now: None) -> None:
     """However many counts there are: a batch must not wait for it."""
     connection = connections[database_alias]
     Sink(15, using=database_alias).record(
-        [make_record(seq, received_at=NOW - timedelta(minutes=seq)) for seq in range(1, 2_000)]
+        [make_record(seq, received_at=NOW - timedelta(minutes=4 * seq)) for seq in range(1, 2_000)]
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -343,7 +343,7 @@ def test_old_minutes_are_found_by_index(database_alias: str, now: None) -> None:
         counting.prune_days(database_alias, 15, before=TODAY - timedelta(days=3))
 
     asked = [query["sql"] for query in queries if "inlive_banner_rollup" in query["sql"]]
-    assert len(asked) >= 2
+    assert len(asked) >= 3
     for sql in asked:
         with connection.cursor() as cursor:
             cursor.execute(f"{'EXPLAIN QUERY PLAN' if connection.vendor == 'sqlite' else 'EXPLAIN'} {sql}")
