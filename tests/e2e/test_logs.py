@@ -365,12 +365,12 @@ def test_switch_between_people_and_everything_works_without_javascript(browser: 
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(demo.logs_url)
-        page.get_by_role("link", name="Show and count everything").click()
-        expect(page.locator("[data-inlive-everything]")).to_have_count(1)
-        assert page.url.endswith("?bots=1")
+        page.get_by_role("link", name="Everything", exact=True).click()
+        expect(page.locator("[data-filter-who=everything]")).to_have_count(1)
+        assert page.url.endswith("?who=everything")
 
-        page.get_by_role("link", name="People only").click()
-        expect(page.locator("[data-inlive-everything]")).to_have_count(0)
+        page.get_by_role("link", name="People", exact=True).click()
+        expect(page.locator("[data-filter-who=people]")).to_have_count(1)
 
 
 def test_modules_are_let_through_by_the_nonce_of_the_page(

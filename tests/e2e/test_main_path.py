@@ -37,7 +37,8 @@ def recorded(demo: Demo) -> list[str]:
 
 def rolled_up(demo: Demo) -> int:
     """The clicks that the rollups have counted."""
-    [(total,)] = demo.query("SELECT COALESCE(SUM(count), 0) FROM inlive_banner_rollup WHERE action = 'click'")
+    kind = "action = 'click' AND dimension = 'all' AND span = 0"
+    [(total,)] = demo.query(f"SELECT COALESCE(SUM(count), 0) FROM inlive_banner_rollup WHERE {kind}")
     clicks: int = total
     return clicks
 

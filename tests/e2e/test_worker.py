@@ -90,7 +90,7 @@ def assert_exactly_once(demo: Demo, publisher: Publisher) -> None:
     assert len(rows) == len(set(rows)), "stored twice"
     assert set(publisher.acknowledged) <= set(rows) <= {*publisher.acknowledged, *publisher.unanswered}
     assert [row for row in rows if row in set(publisher.acknowledged)] == publisher.acknowledged
-    ((counted,),) = demo.query("SELECT SUM(count) FROM inlive_banner_rollup")
+    ((counted,),) = demo.query("SELECT SUM(count) FROM inlive_banner_rollup WHERE dimension = 'all' AND span = 0")
     assert counted == len(rows)
     ((position, lost, malformed),) = demo.query(
         "SELECT last_event_id, lost_events, malformed_events FROM inlive_banner_position"

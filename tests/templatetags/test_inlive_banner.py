@@ -696,7 +696,7 @@ def test_logs_count_people_and_say_what_is_left_out(labelled, reader):
         "Clicks": "1,300",
         "Unique visitors": "1,100",
         "Views": "2,000",
-        "Click rate": "2.6 %",
+        "Click rate": "2.6\N{NO-BREAK SPACE}%",
     }
     assert "<span>per banner and UTC day, summed</span>" in html
     assert "1,248 clicks without a counted view" in html
@@ -709,7 +709,7 @@ def test_logs_of_everything_count_all_and_say_why_a_row_is_no_persons(labelled, 
     html = render("{% inlive_logs %}", {"request": request_of(reader, "/?bots=1")})
 
     assert 'data-inlive-count="1303"' in html
-    assert numbers_in(html) == {"Clicks": "1,303", "Views": "2,400", "Click rate": "2.2 %"}
+    assert numbers_in(html) == {"Clicks": "1,303", "Views": "2,400", "Click rate": "2.2\N{NO-BREAK SPACE}%"}
     assert re.findall('data-inlive-field="label">(.*?)<', html) == ["moonlight", "crawler", "", ""]
     section = Elements(html).all("section")[0]
     assert section["data-filter-who"] == "everything"

@@ -114,8 +114,6 @@ export class LogsPage {
     const rows = this.#pending;
     this.#pending = [];
     if (!rows.length) return;
-    // The first click of all: the chart and the lists come with the page that the server renders now.
-    if (!this.#root.querySelector("[data-inlive-chart]")) this.#renewLater(FIRST_RETRY);
     for (const part of this.#parts) {
       try {
         part.add(rows);
