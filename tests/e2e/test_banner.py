@@ -69,7 +69,7 @@ def test_clicks_after_the_first_come_from_the_same_user(
 
 @pytest.mark.parametrize("how", ["left", "middle", "control", "keyboard"])
 def test_each_way_to_follow_a_banner_counts_once_and_opens_its_link(
-    page: Page, context: BrowserContext, origin: Origin, channel: str, page_token: str, name: str, how: str
+    page: Page, origin: Origin, channel: str, page_token: str, name: str, how: str
 ) -> None:
     origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
     page.goto(
@@ -77,17 +77,18 @@ def test_each_way_to_follow_a_banner_counts_once_and_opens_its_link(
     )
     link = page.get_by_text("Banner")
 
-    with context.expect_page(timeout=30_000) as opened:
-        if how == "left":
-            link.click()
-        elif how == "middle":
-            link.click(button="middle")
-        elif how == "control":
-            link.click(modifiers=["Control"])
-        else:
-            link.press("Enter")
+    if how == "left":
+        link.click()
+    elif how == "middle":
+        link.click(button="middle")
+    elif how == "control":
+        link.click(modifiers=["Control"])
+    else:
+        link.press("Enter")
 
-    expect(opened.value).to_have_url(f"{origin.url}/there", timeout=30_000)
+    # Asked of the server: on a busy machine Playwright is now and then not told of a tab in the background.
+    wait_until(lambda: len(origin.had("GET", "/there")) == 1, deadline_seconds=30, what="the other tab's page")
+    expect(page).to_have_url(f"{origin.url}/")
     published(page)
     assert len(clicks_on(channel, name)) == 1
 
@@ -538,21 +539,18 @@ def test_redirecting_link_leads_directly_where_its_click_was_recorded(
 
 
 @pytest.mark.parametrize("how", ["middle", "control"])
-def test_redirecting_link_leads_directly_in_a_new_tab_too(
-    page: Page, context: BrowserContext, origin: Origin, name: str, how: str
-) -> None:
+def test_redirecting_link_leads_directly_in_a_new_tab_too(page: Page, origin: Origin, name: str, how: str) -> None:
     accepting(origin)
     origin.page("/there", "<!DOCTYPE html><link rel=icon href=data:,><title>There</title>")
     written = banner(name, channel="", token="t", href="/redirect", data_inlive_href="/there")
     page.goto(origin.page("/", banner_page(written)))
 
-    with context.expect_page(timeout=30_000):
-        if how == "middle":
-            page.get_by_text("Banner").click(button="middle")
-        else:
-            page.get_by_text("Banner").click(modifiers=["Control"])
+    if how == "middle":
+        page.get_by_text("Banner").click(button="middle")
+    else:
+        page.get_by_text("Banner").click(modifiers=["Control"])
 
-    # Asked of the server: a tab in the background may take its time to show what it has.
+    # Asked of the server: on a busy machine Playwright is now and then not told of a tab in the background.
     wait_until(lambda: origin.had("GET", "/there"), deadline_seconds=30, what="the new tab's page")
     published(page)
     assert not origin.had("GET", "/redirect")
