@@ -60,6 +60,8 @@ class LogList(BoundedList):
     """The list of interactions: those that its address asks for, as the logs page reads it."""
 
     listing: Listing
+    horizon: Cursor | None = None
+    """Where rows were looked for no further back; None where all were."""
     has_tool_list = not apps.is_installed("unfold")
     """Whether the page's tools are a list's items. Unfold has no list around them."""
 
@@ -74,7 +76,8 @@ class LogList(BoundedList):
         self.listing = parse_listing(request, using=using)
         self.query = self.query.strip()
         if not self.query:
-            self.root_queryset = without_closed_streams(self.listing.rows(using=using), request)
+            rows, self.horizon = self.listing.rows(using=using)
+            self.root_queryset = without_closed_streams(rows, request)
         return super().get_queryset(request, exclude_parameters)
 
     @property
@@ -84,7 +87,8 @@ class LogList(BoundedList):
             return ""
         rows: Iterable[Any] = self.result_list
         *_, last = [None, *rows]
-        place = {} if last is None else {"before": f"{Cursor.of(last)}"}
+        cursor = Cursor.of(last) if last is not None else self.horizon
+        place = {} if cursor is None else {"before": f"{cursor}"}
         return urlencode({"stream": self.listing.query.stream_id, **self.listing.query.params(), **place})
 
     @property

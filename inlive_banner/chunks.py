@@ -9,6 +9,7 @@ from django.db.models import BigIntegerField, ExpressionWrapper, F, QuerySet
 
 from inlive_banner.models import Interaction
 from inlive_banner.query import Cursor, LogQuery
+from inlive_banner.rows import LogRows
 
 __all__ = ["ROWS_PER_QUERY", "read_chunks"]
 
@@ -27,7 +28,8 @@ def read_chunks(
     """
     # Whatever its time: the channel's clock may be set back, and then what is new is below what was read.
     newest = Interaction.objects.using(using).order_by("-pk").values_list("pk", flat=True).first() or 0
-    rows = query.rows(using=using)
+    all_rows = LogRows(query, using=using)
+    rows = all_rows.newest()
     while chunk := list(_up_to(newest, rows)[:rows_per_query]):
         connection = connections[using]
         if not connection.in_atomic_block:  # a transaction of the caller's would end with it
@@ -35,7 +37,7 @@ def read_chunks(
         yield chunk
         if len(chunk) < rows_per_query:
             return
-        rows = query.older(Cursor.of(chunk[-1]), using=using)
+        rows = all_rows.older(Cursor.of(chunk[-1]))
 
 
 def _up_to(newest: int, rows: QuerySet[Interaction]) -> QuerySet[Interaction]:

@@ -20,6 +20,7 @@ from inlive_banner.envelope import CLICK, VIEW
 from inlive_banner.models import DayUnique, Dimension, Interaction
 from inlive_banner.periods import Period
 from inlive_banner.query import OTHERS, PEOPLE, LogQuery
+from inlive_banner.rows import LogRows
 
 __all__ = ["COUNTED_ROWS", "Figures", "Totals", "read_figures"]
 
@@ -55,7 +56,7 @@ class Figures:
 
     totals: Totals
     has_more: bool = False
-    """True where there are more rows than were counted: the clicks are those of the newest `COUNTED_ROWS`."""
+    """True where there may be more than were counted: not all rows were looked at, or more than `COUNTED_ROWS` fit."""
     before: Totals | None = None
     """The period before."""
     left_out: int = 0
@@ -110,13 +111,17 @@ def _totals(by_label: ByLabel, query: LogQuery) -> Totals:
 
 
 def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
-    rows = _counted(query, query.rows(using=using))
-    found = list(rows.values_list("received_at", "viewed", "name", "page")[: COUNTED_ROWS + 1])
-    has_more = len(found) > COUNTED_ROWS
+    rows = LogRows(query, using=using)
+    horizon = rows.horizon()
+    counted = _counted(query, rows.newest(back_to=horizon))
+    found = list(counted.values_list("received_at", "viewed", "name", "page")[: COUNTED_ROWS + 1])
+    has_more = horizon is not None or len(found) > COUNTED_ROWS
     del found[COUNTED_ROWS:]
     totals = Totals(clicks=len(found), viewed=sum(viewed for _, viewed, _, _ in found))
-    others = _counted(query, replace(query, who=OTHERS).rows(using=using))[:COUNTED_ROWS]
-    left_out = others.count() if query.who == PEOPLE else 0
+    left_out = 0
+    if query.who == PEOPLE:
+        others = LogRows(replace(query, who=OTHERS), using=using).newest(back_to=horizon)
+        left_out = _counted(query, others)[:COUNTED_ROWS].count()
     if has_more:
         return Figures(totals=totals, has_more=True, left_out=left_out)
     period = query.period

@@ -12,7 +12,8 @@ from inlive_banner.access import closed_streams, without_closed_streams
 from inlive_banner.conf import settings
 from inlive_banner.envelope import parse_stream_id
 from inlive_banner.models import Interaction, Position
-from inlive_banner.query import EVERYTHING, OTHERS, PARAMETERS, PEOPLE, LogQuery, parse_query
+from inlive_banner.query import EVERYTHING, OTHERS, PARAMETERS, PEOPLE, Cursor, LogQuery, parse_query
+from inlive_banner.rows import LogRows
 
 __all__ = ["LABELLED_ROWS", "LISTING_PARAMETERS", "Listing", "parse_listing"]
 
@@ -34,17 +35,19 @@ class Listing:
     label: str = ""
     """The only label that is meant; "" for all that `query` means."""
 
-    def rows(self, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
-        """The rows, newest first, read by index."""
+    def rows(self, *, using: str = DEFAULT_DB_ALIAS) -> tuple[QuerySet[Interaction], Cursor | None]:
+        """The rows, newest first, read by index; and the place where they end because no older ones are looked at."""
         if self.query is None:
-            return Interaction.objects.using(using).none()
-        rows = self.query.rows(using=using)
+            return Interaction.objects.using(using).none(), None
+        all_rows = LogRows(self.query, using=using)
+        horizon = all_rows.horizon()
         if not self.label:
-            return rows
-        others = LogQuery(stream_id=self.query.stream_id, who=OTHERS, period=self.query.period).rows(using=using)
-        oldest = others.values_list("received_at", flat=True)[LABELLED_ROWS - 1 : LABELLED_ROWS].first()
-        rows = rows.filter(label=self.label)
-        return rows if oldest is None else rows.filter(received_at__gte=oldest)
+            return all_rows.newest(back_to=horizon), horizon
+        others = LogRows(LogQuery(stream_id=self.query.stream_id, who=OTHERS, period=self.query.period), using=using)
+        last = others.newest().values_list("received_at", "pk")[LABELLED_ROWS - 1 : LABELLED_ROWS].first()
+        ends = [place for place in (horizon, Cursor.at(*last) if last else None) if place]
+        end = max(ends, key=lambda place: (place.received_at, place.pk), default=None)
+        return all_rows.newest(back_to=end).filter(label=self.label), end
 
     @property
     def conditions(self) -> Q:

@@ -16,6 +16,7 @@ from inlive_banner.figures import Figures, read_figures
 from inlive_banner.models import Interaction
 from inlive_banner.moment import read_at_one_moment
 from inlive_banner.query import Cursor, LogQuery
+from inlive_banner.rows import LogRows
 
 __all__ = ["LABEL_WORDS", "PAGE_ROWS", "LiveLog", "LogLine", "read_live_log"]
 
@@ -88,7 +89,9 @@ class LiveLog:
     lines: tuple[LogLine, ...]
     """Newest first."""
     older_than: Cursor | None
-    """Where the next older page begins; None where the oldest line is shown."""
+    """Where the next older page begins; None where there is nothing older."""
+    looked_back_to: datetime | None
+    """Where lines were looked for no further back, so that there may be older ones before it; else None."""
     kind: str
     """`live`; `older` for a page of older rows, and `past` for a period that is over, which both stand still."""
 
@@ -114,9 +117,7 @@ def read_live_log(
     is_over = query.period.is_over(now)
 
     def read(position: str) -> LiveLog:
-        rows = query.rows(using=using) if before is None else query.older(before, using=using)
-        found = list(rows[: PAGE_ROWS + 1])
-        shown = found[:PAGE_ROWS]
+        found = LogRows(query, using=using).page(before=before, limit=PAGE_ROWS)
         return LiveLog(
             stream_id=str(query.stream_id),
             widget_key=settings.stream(query.stream_id).widget_key,
@@ -125,8 +126,9 @@ def read_live_log(
             ticket=settings.signer.make_ticket(query.stream_id),
             query=query,
             figures=read_figures(query, now=now, using=using),
-            lines=tuple(_line(row) for row in shown),
-            older_than=Cursor.of(shown[-1]) if len(found) > PAGE_ROWS else None,
+            lines=tuple(_line(row) for row in found.rows),
+            older_than=found.older,
+            looked_back_to=found.looked_back_to,
             kind="past" if is_over else "live" if before is None else "older",
         )
 

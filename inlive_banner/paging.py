@@ -10,6 +10,7 @@ from django.db.models import BigIntegerField, ExpressionWrapper, F, QuerySet
 from inlive_banner.models import Interaction, Position
 from inlive_banner.moment import read_at_one_moment
 from inlive_banner.query import Cursor, LogQuery
+from inlive_banner.rows import LogRows
 
 __all__ = ["ROWS_LOOKED_AT", "Page", "read_older", "read_recorded"]
 
@@ -33,16 +34,17 @@ class Page:
 
 
 def read_older(query: LogQuery, *, before: Cursor | None = None, limit: int, using: str = DEFAULT_DB_ALIAS) -> Page:
-    """The newest rows, or those older than `before`: newest first, by the channel's clock."""
+    """The newest rows, or those older than `before`: newest first, by the channel's clock.
+
+    A page may have fewer rows than `limit`, or none, and yet have older ones after it (`rows.LOOKED_AT`).
+    """
 
     def read(position: str) -> Page:
-        rows = query.rows(using=using) if before is None else query.older(before, using=using)
-        found = list(rows[: limit + 1])
-        shown = found[:limit]
+        found = LogRows(query, using=using).page(before=before, limit=limit)
         return Page(
-            rows=tuple(shown),
+            rows=found.rows,
             position=position,
-            older=Cursor.of(shown[-1]) if len(found) > limit else None,
+            older=found.older,
             recorded=_newest_recorded(query.stream_id, using),
         )
 

@@ -1,4 +1,4 @@
-"""What a reader asks of the log: a stream, filters, a period; and the rows that answer it."""
+"""What a reader asks of the log: a stream, filters, a period."""
 
 from __future__ import annotations
 
@@ -7,23 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet, Sum, Value
-from django.db.models.functions import Concat, Length, Substr
+from django.db.models import Q
 from django.utils import timezone as django_timezone
 
 from inlive_banner.envelope import CLICK
-from inlive_banner.models import (
-    INDEXED_PAGE,
-    LONGEST_VALUE,
-    PAGE_BEGINNING,
-    Dimension,
-    Interaction,
-    Rollup,
-    Span,
-    rollup_value,
-    unindexed,
-)
+from inlive_banner.models import LONGEST_VALUE, Dimension, Interaction, rollup_value
 from inlive_banner.periods import Period, parse_period, parse_zone
 
 __all__ = ["EVERYTHING", "OTHERS", "PARAMETERS", "PEOPLE", "Cursor", "LogQuery", "parse_query"]
@@ -51,8 +39,13 @@ class Cursor:
     @classmethod
     def of(cls, row: Interaction) -> Cursor:
         """The place of a row."""
-        time = row.received_at
-        return cls(received_at=time if django_timezone.is_aware(time) else django_timezone.make_aware(time), pk=row.pk)
+        return cls.at(row.received_at, row.pk)
+
+    @classmethod
+    def at(cls, received_at: datetime, pk: int) -> Cursor:
+        """The place of the row that has these; without `USE_TZ` the database gives naive times."""
+        aware = received_at if django_timezone.is_aware(received_at) else django_timezone.make_aware(received_at)
+        return cls(received_at=aware, pk=pk)
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
@@ -113,61 +106,6 @@ class LogQuery:
     def means(self, label: str) -> bool:
         """Whether what has this label is meant."""
         return self.who == EVERYTHING or (label == "") == (self.who == PEOPLE)
-
-    def rows(self, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
-        """The rows, newest first by the channel's clock. Read by index, whatever is asked for."""
-        rows = Interaction.objects.using(using).filter(stream_id=self.stream_id)
-        narrowest = self._narrowest(using)
-        if narrowest == "":
-            # In the words of the indexes that have these rows alone.
-            rows = rows.filter(self.labels)
-            is_rare = self.action not in ("", CLICK)
-            rows = rows.filter(~Q(action=CLICK)) if is_rare else rows.filter(pk__gt=0)
-        elif self.who != EVERYTHING:
-            rows = unindexed(rows, "label", "", is_equal=self.who == PEOPLE)
-        for name, value in (("name", self.banner), ("user_id", self.user), ("action", self.action)):
-            if value:
-                rows = rows.filter(**{name: value}) if narrowest in ("", name) else unindexed(rows, name, value)
-        if self.page:
-            rows = self._on_page(rows, by_index=narrowest == "page")
-        if self.period.since:
-            rows = rows.filter(received_at__gte=self.period.since)
-        if self.period.until:
-            rows = rows.filter(received_at__lt=self.period.until)
-        return rows.order_by("-received_at", "-pk")
-
-    def _narrowest(self, using: str) -> str:
-        """The field to read along: of several that are asked for the one with the fewest rows, as far as is known.
-
-        A database that has never been analyzed, as SQLite's mostly, would take any.
-        """
-        if self.user:
-            return "user_id"
-        if self.banner and self.page:
-            ever = Rollup.objects.using(using).filter(stream_id=self.stream_id, span=Span.EVER)
-            banner = ever.filter(dimension=Dimension.BANNER, value=rollup_value(self.banner))
-            page = ever.filter(dimension=Dimension.PAGE, value=rollup_value(self.page))
-            counts = [found.aggregate(total=Sum("count"))["total"] or 0 for found in (banner, page)]
-            return "name" if counts[0] < counts[1] else "page"
-        return "name" if self.banner else "page" if self.page else ""
-
-    def older(self, cursor: Cursor, *, using: str = DEFAULT_DB_ALIAS) -> QuerySet[Interaction]:
-        """The rows after the cursor in their order, so older than its row."""
-        after = Q(received_at__lt=cursor.received_at) | Q(pk__lt=cursor.pk)
-        return self.rows(using=using).filter(after, received_at__lte=cursor.received_at)
-
-    def _on_page(self, rows: QuerySet[Interaction], *, by_index: bool) -> QuerySet[Interaction]:
-        # Compared in two parts: where it also says that the page is this one, SQLite puts that into the expression of
-        # the index, and doesn't know it again.
-        beginning, rest = self.page[:INDEXED_PAGE], self.page[INDEXED_PAGE:]
-        indexed = PAGE_BEGINNING if by_index else Concat(PAGE_BEGINNING, Value(""))
-        parts = rows.alias(page_beginning=indexed, page_rest=Substr("page", INDEXED_PAGE + 1))
-        found = Q(page_rest=rest)
-        if len(self.page) == LONGEST_VALUE and rollup_value(f"{self.page}…") == self.page:
-            cut = Substr("page", INDEXED_PAGE + 1, len(rest) - 1)
-            parts = parts.alias(page_cut=cut, page_length=Length("page"))
-            found |= Q(page_cut=rest[:-1], page_length__gt=LONGEST_VALUE)
-        return parts.filter(found, page_beginning=beginning)
 
     def params(self) -> dict[str, str]:
         """What an address says to ask the same of its stream, in a fixed order."""

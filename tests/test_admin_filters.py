@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from inlive_banner import changelists, listing
+from inlive_banner import rows as rows_module
 from inlive_banner.admin import InteractionAdmin
 from inlive_banner.models import BEGINNING, Interaction, Position, Rollup
 from tests.admin_site import LIST, asked_of_interactions, json_lines, listed, sqlite_plan
@@ -256,6 +257,18 @@ def test_list_that_ends_early_says_so_and_how_to_go_on(rows, boss, monkeypatch):
     assert asked.pop("before")[0].endswith(f"-{list(changelist.result_list)[-1].pk}")
     assert asked == {"stream": ["15"], "banner": ["sale"], "who": ["everything"]}
     assert f'href="{LIST}live/?stream=15&amp;banner=sale&amp;who=everything&amp;before=' in page
+
+
+def test_list_that_looks_no_further_says_so_and_how_to_go_on(rows, boss, monkeypatch):
+    assert "Looked through" not in boss.get(f"{LIST}?banner=sale&who=people").content.decode()
+    monkeypatch.setattr(rows_module, "LOOKED_AT", 2)
+
+    response = boss.get(f"{LIST}?banner=sale&who=people")
+    page, changelist = response.content.decode(), response.context["cl"]
+    assert "Looked through the newest ones, back to " in page
+    assert parse_qs(changelist.log_address)["before"] == [f"{changelist.horizon}"]
+    assert f"{LIST}live/?{changelist.log_address}".replace("&", "&amp;") in page
+    assert "Looked through" not in boss.get(f"{LIST}?banner=sale").content.decode()
 
 
 def test_log_goes_on_below_what_the_list_shows(rows, boss, monkeypatch):

@@ -11,10 +11,11 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from inlive_banner import figures
+from inlive_banner import figures, rows
 from inlive_banner.figures import Bar, Figures, Totals, read_figures
 from inlive_banner.models import DayUnique, Interaction, Rollup, rollup_value
 from inlive_banner.query import EVERYTHING, OTHERS, PEOPLE, parse_query
+from inlive_banner.rows import LogRows
 from inlive_banner.tail.sink import Sink
 from tests.rows import make_interaction, save_rollups
 from tests.tail.making import make_record
@@ -158,7 +159,7 @@ def test_numbers_are_what_counting_one_by_one_gives(database_alias, seed):
         query = parse_query(params, 15, now=NOW)
         try:
             assert_right(read_figures(query, now=NOW, using=database_alias), log, query)
-            listed = [row.publish_id for row in query.rows(using=database_alias)]
+            listed = [row.publish_id for row in LogRows(query, using=database_alias).newest()]
             wanted = [
                 row
                 for action in ({query.action} if query.action else {"click", "share"})
@@ -226,6 +227,22 @@ def test_rows_are_counted_one_by_one_up_to_a_bound(database_alias, monkeypatch):
     assert (whole.totals, whole.has_more, whole.left_out) == (Totals(clicks=7, viewed=2), False, 1)
     assert more == Figures(totals=Totals(clicks=6, viewed=2), has_more=True, left_out=1)
     assert whole.banners == (Bar(value="sale", count=7),)
+
+
+def test_rows_that_are_not_looked_at_may_be_more(database_alias, monkeypatch):
+    """Of the newest rows of the user, those that fit; and so with what is left out."""
+    rows_of_u = [("click", ""), ("share", ""), ("click", "own"), ("click", ""), ("click", ""), ("click", "own")]
+    Interaction.objects.using(database_alias).bulk_create(
+        make_interaction(10 - number, user_id="u", action=action, label=label)
+        for number, (action, label) in enumerate(rows_of_u)
+    )
+    monkeypatch.setattr(rows, "LOOKED_AT", 4)
+    more = read(database_alias, user="u")
+    monkeypatch.setattr(rows, "LOOKED_AT", 7)
+    whole = read(database_alias, user="u")
+
+    assert more == Figures(totals=Totals(clicks=2), has_more=True, left_out=1)
+    assert (whole.totals, whole.has_more, whole.left_out) == (Totals(clicks=3), False, 2)
 
 
 def test_row_of_a_clock_that_runs_ahead_is_in_the_chart(database_alias):

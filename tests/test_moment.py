@@ -13,6 +13,7 @@ from inlive_banner.figures import read_figures
 from inlive_banner.models import Interaction
 from inlive_banner.moment import read_at_one_moment
 from inlive_banner.query import EVERYTHING, LogQuery
+from inlive_banner.rows import LogRows
 from inlive_banner.tail.sink import Sink
 from tests.polling import wait_until
 from tests.tail.making import EPOCH, NOW, make_record
@@ -91,7 +92,7 @@ class Reader:
         self.between(self.calls)
         clicks = read_figures(query, now=NOW, using=self.using).totals.clicks
         self.between(self.calls)
-        return position, rows, clicks, len(query.rows(using=self.using))
+        return position, rows, clicks, len(LogRows(query, using=self.using).newest())
 
 
 def test_rows_numbers_and_position_are_of_one_moment(database, worker):

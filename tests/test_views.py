@@ -11,6 +11,7 @@ from django.test import override_settings
 from django.urls import reverse
 from django.utils import translation
 
+from inlive_banner import rows as rows_module
 from inlive_banner import views
 from inlive_banner.conf import settings as app_settings
 from inlive_banner.models import Interaction, Position
@@ -102,6 +103,24 @@ def test_logs_turn_to_older_rows(reader, rows):
 
     assert page.count("data-inlive-id=") == 10
     assert "visitor-60" not in page
+
+
+def test_logs_look_back_so_far_and_offer_to_look_further(reader, rows, monkeypatch):
+    """Where two filters rarely meet, a page ends before it has found all that it could show."""
+    Interaction.objects.update(user_id="u")
+    Interaction.objects.filter(publish_id__in=["publish-001", "publish-015"]).update(name="rare")
+    monkeypatch.setattr(rows_module, "LOOKED_AT", 25)
+
+    response, pages = reader.get(LOGS, {"user": "u", "banner": "rare"}), []
+    while older := response.context["older_url"]:
+        pages.append(response.content.decode())
+        assert "Look further back" in pages[-1]
+        response = reader.get(f"{LOGS}{older}")
+    pages.append(response.content.decode())
+
+    assert [page.count("data-inlive-id=") for page in pages] == [0, 1, 1]
+    assert ["data-inlive-empty>" in page and "Nothing found yet" in page for page in pages] == [True, False, False]
+    assert ["There may be older ones" in page for page in pages] == [True, True, False]
 
 
 def test_logs_take_a_handful_of_queries_besides_the_users(reader, rows, django_assert_max_num_queries):
