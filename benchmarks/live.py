@@ -29,10 +29,10 @@ _WATCH = """() => {
   new MutationObserver((records) => {
     const names = records.flatMap(({ addedNodes }) => [...addedNodes])
       .map((row) => row.querySelector?.("[data-inlive-field=name]")?.textContent).filter(Boolean);
-    // The next frame begins when this one has been painted.
-    requestAnimationFrame(() => requestAnimationFrame((now) => {
+    // The page draws in an animation frame, and this runs in that same frame: the next one begins when it is painted.
+    requestAnimationFrame((now) => {
       for (const name of names) window.shown[name] ??= performance.timeOrigin + now;
-    }));
+    });
   }).observe(document.querySelector("[data-inlive-list]"), { childList: true });
 }"""
 
