@@ -70,7 +70,9 @@ def rendered_with(**data: str) -> str:
     """A script that changes the root's data as if the server had rendered it so: before the page's script runs."""
     return (
         ";document.addEventListener('readystatechange', () => {"
-        f"Object.assign(document.querySelector('[data-inlive-logs]')?.dataset ?? {{}}, {json.dumps(data)}); }});"
+        "const { dataset } = document.querySelector('[data-inlive-logs]') ?? { dataset: {} };"
+        "delete dataset.inliveBare;"  # with its first click it would be rendered anew, and subscribe again
+        f"Object.assign(dataset, {json.dumps(data)}); }});"
     )
 
 

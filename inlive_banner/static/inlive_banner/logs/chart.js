@@ -4,7 +4,7 @@
  * The server draws it the same way (chart.py); without this script it shows the moment that the page was made.
  */
 
-import { numberFormat } from "./format.js";
+import { numberFormat, timeFormat } from "./format.js";
 import { COUNTED } from "./interaction.js";
 
 /** Of the drawing, in its own units, as the server has them: from a bar to the next, its gap on either side, height. */
@@ -34,6 +34,7 @@ export function roundUp(count) {
 }
 
 export class Chart {
+  #root;
   #figure;
   #counted;
   #number;
@@ -46,6 +47,7 @@ export class Chart {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.#counted = root.dataset.filterAction ?? COUNTED;
+    this.#root = root;
     this.#number = numberFormat(root);
     this.#figure = /** @type {HTMLElement | null} */ (root.querySelector("[data-inlive-chart]"));
     if (!this.#figure) return;
@@ -83,7 +85,7 @@ export class Chart {
     const row = /** @type {HTMLTableRowElement} */ (last.cloneNode(true));
     row.dataset.start = String(this.#until);
     row.dataset.count = "0";
-    row.cells[0].textContent = new Intl.DateTimeFormat(undefined, LABELS[unit]).format(this.#until);
+    row.cells[0].textContent = timeFormat(this.#root, LABELS[unit]).format(this.#until);
     row.cells[1].textContent = this.#number.format(0);
     last.after(row);
     this.#rows.push(row);

@@ -1,6 +1,6 @@
 /** The rows: newest first, held back while the reader has paused them or has scrolled away from the top. */
 
-import { numberFormat } from "./format.js";
+import { numberFormat, timeFormat } from "./format.js";
 import { COUNTED } from "./interaction.js";
 
 /**
@@ -28,7 +28,7 @@ export class Feed {
   /** All that are held back, those too that have left #waiting. */
   #waitingCount = 0;
   #number;
-  #time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  #time;
 
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -36,6 +36,7 @@ export class Feed {
       /** @type {HTMLElement | null} */ (root.querySelector(`[data-inlive-${name}]`));
     this.#root = root;
     this.#number = numberFormat(root);
+    this.#time = timeFormat(root, { dateStyle: "medium", timeStyle: "medium" });
     this.#list = find("list");
     this.#template = /** @type {HTMLTemplateElement | null} */ (find("row"));
     this.#pause = find("pause");

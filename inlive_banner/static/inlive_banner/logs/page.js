@@ -2,8 +2,9 @@
  * One log on a page, kept live: its parts, what they are given, and when the whole is rendered anew.
  *
  * @typedef {import("./interaction.js").Row} Row
- * @typedef {{add: (rows: Row[]) => void, end?: () => void}} Part Shows rows in its own way. It is made anew, with the
- *   root, whenever the server has rendered the log anew; `end` is called on the one before.
+ * @typedef {{add: (rows: Row[]) => boolean | void, end?: () => void}} Part Shows rows in its own way; `add` is true where
+ *   only the server can say what they change. It is made anew, with the root, whenever the server has rendered the log
+ *   anew; `end` is called on the one before.
  */
 
 import { Chart } from "./chart.js";
@@ -20,8 +21,12 @@ import { nameZone } from "./zone.js";
 const HIDDEN_FLUSH = 250;
 /** Rows that wait for that at most: a hidden tab's timers may run once a minute only. */
 const MAX_PENDING = 2_000;
-/** Milliseconds between two fetches of the numbers that can't be counted live. */
-const REFRESH_EVERY = 60_000;
+/** Milliseconds between two fetches of the numbers that can't be counted live, where clicks came meanwhile. */
+const REFRESH_EVERY = 15_000;
+/** And at the latest: they may change with the time, too. */
+const REFRESH_LATEST = 60_000;
+/** Milliseconds until the worker has most likely recorded what came just now. */
+const RECORDED_AFTER = 1_000;
 /** Milliseconds until a rendering that has failed, or would disturb the reader now, is tried again. */
 const FIRST_RETRY = 5_000;
 const LONGEST_RETRY = 60_000;
@@ -45,6 +50,12 @@ export class LogsPage {
   #timer = 0;
   #renewTimer = 0;
   #periodTimer = 0;
+  #refreshTimer = 0;
+  #refreshedAt = Date.now();
+  /** Whether rows came since then. */
+  #isChanged = false;
+  /** Whether the server had no rows to draw a chart and lists of. */
+  #isBare = false;
   #retry = FIRST_RETRY;
   #isRenewing = false;
   #renewedAt = 0;
@@ -56,7 +67,9 @@ export class LogsPage {
     this.#filter = new Filter(root.dataset);
     this.#status = new Status(root, () => this.#renew());
     this.#fill();
-    setInterval(() => this.#refreshNumbers(), REFRESH_EVERY);
+    setInterval(() => {
+      if (this.#isChanged || Date.now() - this.#refreshedAt >= REFRESH_LATEST) this.#refreshNumbers();
+    }, REFRESH_EVERY);
   }
 
   open() {
@@ -76,6 +89,7 @@ export class LogsPage {
   #fill() {
     const root = this.#root;
     nameZone(root);
+    this.#isBare = "inliveBare" in root.dataset;
     this.#parts = [this.#feed, new Numbers(root), new Chart(root), new Tops(root)];
     // "older" and "past" stand still.
     if (root.dataset.inliveLogs !== "live") return;
@@ -114,13 +128,20 @@ export class LogsPage {
     const rows = this.#pending;
     this.#pending = [];
     if (!rows.length) return;
+    this.#isChanged = true;
     for (const part of this.#parts) {
       try {
-        part.add(rows);
+        if (part.add(rows)) this.#refreshSoon();
       } catch (error) {
         reportError(error); // the others go on
       }
     }
+    if (this.#isBare) this.#renewLater(RECORDED_AFTER);
+  }
+
+  #refreshSoon() {
+    const earliest = this.#refreshedAt + FIRST_RETRY - Date.now();
+    this.#refreshTimer ||= setTimeout(() => this.#refreshNumbers(), Math.max(RECORDED_AFTER, earliest));
   }
 
   /** When the period is over, the server renders what comes after it. */
@@ -195,13 +216,18 @@ export class LogsPage {
     this.#flush();
     clearTimeout(this.#periodTimer);
     clearTimeout(this.#renewTimer);
-    this.#renewTimer = 0;
+    clearTimeout(this.#refreshTimer);
+    this.#renewTimer = this.#refreshTimer = 0;
     for (const part of this.#parts) part.end?.();
   }
 
   async #refreshNumbers() {
+    clearTimeout(this.#refreshTimer);
+    this.#refreshTimer = 0;
     if (!this.#subscription || document.hidden || this.#feed.paused || !hasMarked(this.#root)) return;
     const subscription = this.#subscription;
+    this.#isChanged = false;
+    this.#refreshedAt = Date.now();
     try {
       const fresh = await fetchRoot(this.#root);
       if (this.#subscription !== subscription) return;

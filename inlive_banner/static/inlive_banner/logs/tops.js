@@ -2,12 +2,14 @@
  * The banners and pages that had most, kept live: their counts, their order, their bars.
  *
  * What isn't among them yet can't be counted here, because nobody knows what it had before: it comes when the page asks
- * the server again, which it does each minute. That replaces the lists, so they are looked for each time.
+ * the server again; soon where a list has room for it. That replaces the lists, so they are looked for each time.
  */
 
 import { numberFormat } from "./format.js";
 import { COUNTED } from "./interaction.js";
 
+/** Lines that a list has room for, as the server has it. */
+const ROOM = 10;
 /** What a list counts by, as its parameter in the page's address says -> the part of a row. */
 const FIELDS = /** @type {const} */ ({ banner: "name", path: "page" });
 
@@ -23,20 +25,27 @@ export class Tops {
     this.#number = numberFormat(root);
   }
 
-  /** @param {{action: string, name: string, page: string}[]} rows */
+  /**
+   * @param {{action: string, name: string, page: string}[]} rows
+   * @returns {boolean} Whether a list has room for one that isn't on it.
+   */
   add(rows) {
     const counted = rows.filter((row) => row.action === this.#counted);
-    if (!counted.length) return;
+    let isMissing = false;
+    if (!counted.length) return isMissing;
     for (const section of /** @type {NodeListOf<HTMLElement>} */ (this.#root.querySelectorAll("[data-inlive-most]"))) {
       const field = FIELDS[/** @type {keyof FIELDS} */ (section.dataset.inliveMost)];
-      this.#count(
-        /** @type {HTMLElement} */ (section.querySelector("ol")),
+      const list = /** @type {HTMLElement} */ (section.querySelector("ol"));
+      const isWhole = this.#count(
+        list,
         counted.map((row) => row[field]),
       );
+      isMissing ||= !isWhole && list.childElementCount < ROOM;
     }
+    return isMissing;
   }
 
-  /** @param {HTMLElement} list @param {string[]} values */
+  /** @param {HTMLElement} list @param {string[]} values @returns {boolean} Whether all of them are on it. */
   #count(list, values) {
     const lines = /** @type {HTMLElement[]} */ ([...list.children]);
     const byValue = new Map(lines.map((line) => [line.dataset.value, line]));
@@ -53,5 +62,6 @@ export class Tops {
       if (number) number.textContent = this.#number.format(countOf(line));
       line.querySelector("rect")?.setAttribute("width", String((100 * countOf(line)) / (countOf(ranked[0]) || 1)));
     }
+    return values.every((value) => byValue.has(value));
   }
 }
