@@ -9,7 +9,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python
 # Tools run as modules: an installed script would carry the folder's path, and break when that has a space or moves.
 python := .venv/bin/python
 
-.PHONY: demo test lint format coverage wheel clean help
+.PHONY: demo test lint format coverage wheel messages clean help
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,11 @@ coverage: .venv/dev.installed build/npm/installed  ## Run the tests and say whic
 
 wheel: .venv/dev.installed build/npm/installed  ## Build dist/*.whl, its scripts minified
 	@$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# Needs GNU gettext (xgettext, msgmerge, msgfmt), which nothing else here does.
+messages: .venv/dev.installed  ## Bring inlive_banner/locale up to date with the sources, and compile it
+	@cd inlive_banner && ../$(python) -m django makemessages --all --no-location --no-obsolete
+	@cd inlive_banner && ../$(python) -m django compilemessages
 
 clean:  ## Remove all that this file makes, but the demo's data
 	@rm -rf .venv build dist

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Q, QuerySet, Sum, Value
 from django.db.models.functions import Concat, Length, Substr
 
@@ -21,7 +21,7 @@ from inlive_banner.models import (
     rollup_value,
     unindexed,
 )
-from inlive_banner.query import EVERYTHING, PEOPLE, Cursor, LogQuery
+from inlive_banner.query import EVERYTHING, Cursor, LogQuery
 
 __all__ = ["LOOKED_AT", "LogRows", "RowsPage"]
 
@@ -136,19 +136,21 @@ class LogRows:
 
     def _others_passed_over(self, rows: QuerySet[Interaction]) -> QuerySet[Interaction]:
         query, along = self._query, self._along
-        if along == _ACTION:
+        if along != _ALL:
             rows = rows.filter(query.labels)  # the indexes by label ask for a word that isn't said here
-        elif along != _ALL and query.who != EVERYTHING:
-            rows = unindexed(rows, "label", "", is_equal=query.who == PEOPLE)
+        # PostgreSQL knows how frequent each value is, as long as it is compared as it is.
+        is_plain = along == _ALL or connections[self._using].vendor != "sqlite"
         for name, value in ((_BANNER, query.banner), (_USER, query.user), (_ACTION, query.action)):
             if value and name != along:
-                rows = rows.filter(**{name: value}) if along == _ALL else unindexed(rows, name, value)
+                rows = rows.filter(**{name: value}) if is_plain else unindexed(rows, name, value)
         return self._on_page(rows) if query.page else rows
 
     def _on_page(self, rows: QuerySet[Interaction]) -> QuerySet[Interaction]:
         # Compared in two parts: where it also says that the page is this one, SQLite puts that into the expression of
         # the index, and doesn't know it again.
         page = self._query.page
+        if self._along == _PAGE and len(page) < INDEXED_PAGE:
+            return rows  # what begins so has no more characters
         beginning, rest = page[:INDEXED_PAGE], page[INDEXED_PAGE:]
         parts = rows.alias(page_rest=Substr("page", INDEXED_PAGE + 1))
         found = Q(page_rest=rest)

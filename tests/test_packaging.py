@@ -56,6 +56,7 @@ def test_wheel_holds_each_file_of_the_package(wheel: zipfile.ZipFile) -> None:
         "banner.css",
         "banner.html",
         "logs.html",
+        "ar/LC_MESSAGES/django.mo",
     ):
         assert any(name.endswith(kind) for name in expected), f"{kind} isn't in the package itself"
 
