@@ -12,7 +12,8 @@ from typing import Any, cast
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.template.context import Context
-from django.utils.formats import number_format
+from django.utils import numberformat
+from django.utils.formats import get_format
 from django.utils.safestring import SafeString
 
 from inlive_banner.access import may_read_log
@@ -30,7 +31,17 @@ register = template.Library()
 @register.filter
 def inlive_number(value: float | None, digits: int = 0) -> str:
     """The number with its thousands set apart, as the language does it; "" for None."""
-    return "" if value is None else number_format(value, digits, force_grouping=True)
+    if value is None:
+        return ""
+    # In threes where Django's formats know of no groups, as for Arabic: so the page's script writes it.
+    return numberformat.format(
+        value,
+        get_format("DECIMAL_SEPARATOR"),
+        digits,
+        get_format("NUMBER_GROUPING") or 3,
+        get_format("THOUSAND_SEPARATOR"),
+        force_grouping=True,
+    )
 
 
 _BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
