@@ -91,8 +91,6 @@ class Counts:
             if since >= until:
                 return None
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
-        if dimension == Dimension.PAGE and buckets.span == Span.MINUTE:
-            return None
         stretches: list[_Stretch] = [(buckets.span, since, until)]
         if buckets.span == Span.DAY:  # the reader's first and last days aren't days of UTC
             stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER)))

@@ -86,14 +86,14 @@ class LogQuery:
     @property
     def series(self) -> tuple[Dimension, str] | None:
         """What rollups it is counted by, as (dimension, value); None where no rollup counts it."""
+        # Pages aren't counted by the minute.
         if self.user or (self.banner and self.page) or (self.page and self.period.key == "hour"):
             return None
         if self.banner:
             return Dimension.BANNER, rollup_value(self.banner)
         if self.page:
-            # Pages aren't counted by the minute, and very long ones together with others that begin the same.
-            is_counted = self.period.key != "hour" and len(self.page) <= LONGEST_VALUE
-            return (Dimension.PAGE, self.page) if is_counted else None
+            # Very long ones are counted together with others that begin the same.
+            return (Dimension.PAGE, self.page) if len(self.page) <= LONGEST_VALUE else None
         return Dimension.ALL, ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 from gettext import GNUTranslations
@@ -138,3 +139,12 @@ LEFT_OUT_PLURAL = "%(number)s clicks of crawlers, staff and the like aren't coun
 def test_number_takes_the_plural_of_its_language(language, number, words):
     with override(language):
         assert (ngettext(LEFT_OUT, LEFT_OUT_PLURAL, number) % {"number": number}).startswith(words)
+
+
+def test_no_words_are_looked_up_inside_of_an_f_string():
+    """The tools that collect them don't look there."""
+    for path in PACKAGE.rglob("*.py"):
+        for string in ast.walk(ast.parse(path.read_text())):
+            if isinstance(string, ast.JoinedStr):
+                called = {ast.unparse(node.func) for node in ast.walk(string) if isinstance(node, ast.Call)}
+                assert not called & KEYWORDS.keys(), path

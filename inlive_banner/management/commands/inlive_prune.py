@@ -130,7 +130,8 @@ class Command(BaseCommand):
             deleted,
         )
         if stop.is_wanted:
-            sentence = f"{sentence}; {_('stopped, and the next start goes on')}"
+            stopped = _("stopped, and the next start goes on")
+            sentence = f"{sentence}; {stopped}"
         self.stdout.write(_filled(sentence, stream_id, deleted, before))
 
 
