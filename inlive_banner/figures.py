@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 
 from inlive_banner.buckets import Buckets, make_buckets
 from inlive_banner.counts import TOP_LINES, Bar, ByLabel, Counts
-from inlive_banner.envelope import CLICK, VIEW
-from inlive_banner.models import DayUnique, Dimension, Interaction
+from inlive_banner.envelope import VIEW
+from inlive_banner.models import DayUnique, Dimension
 from inlive_banner.periods import Period
-from inlive_banner.query import OTHERS, PEOPLE, LogQuery
+from inlive_banner.query import EVERYTHING, OTHERS, PEOPLE, LogQuery
 from inlive_banner.rows import LogRows
 
 __all__ = ["COUNTED_ROWS", "Figures", "Totals", "read_figures"]
@@ -111,21 +111,21 @@ def _totals(by_label: ByLabel, query: LogQuery) -> Totals:
 
 
 def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
-    rows = LogRows(query, using=using)
+    # What is left out is read with what is counted: by themselves, both would look at the same rows.
+    who = EVERYTHING if query.who == PEOPLE else query.who
+    rows = LogRows(replace(query, who=who, action=query.counted_action), using=using)
     horizon = rows.horizon()
-    counted = _counted(query, rows.newest(back_to=horizon))
-    found = list(counted.values_list("received_at", "viewed", "name", "page")[: COUNTED_ROWS + 1])
-    has_more = horizon is not None or len(found) > COUNTED_ROWS
-    del found[COUNTED_ROWS:]
-    totals = Totals(clicks=len(found), viewed=sum(viewed for _, viewed, _, _ in found))
-    left_out = 0
-    if query.who == PEOPLE:
-        others = LogRows(replace(query, who=OTHERS), using=using).newest(back_to=horizon)
-        left_out = _counted(query, others)[:COUNTED_ROWS].count()
+    counted = rows.newest(back_to=horizon)
+    read = list(counted.values_list("label", "received_at", "viewed", "name", "page")[: COUNTED_ROWS + 1])
+    has_more = horizon is not None or len(read) > COUNTED_ROWS
+    del read[COUNTED_ROWS:]
+    found = [row for row in read if query.means(row[0])]
+    left_out = len(read) - len(found)
+    totals = Totals(clicks=len(found), viewed=sum(viewed for _, _, viewed, _, _ in found))
     if has_more:
         return Figures(totals=totals, has_more=True, left_out=left_out)
     period = query.period
-    times = [received for received, *_ in found]
+    times = [received for _, received, *_ in found]
     since, until = period.since, period.until
     if since is None or until is None:
         first = datetime.combine(times[-1].astimezone(UTC).date(), time(), UTC) if times else None
@@ -138,13 +138,9 @@ def _from_rows(query: LogQuery, now: datetime, using: str) -> Figures:
         totals=totals,
         left_out=left_out,
         buckets=buckets,
-        banners=None if query.banner else _most(name for _, _, name, _ in found),
-        pages=None if query.page else _most(page for *_, page in found),
+        banners=None if query.banner else _most(name for _, _, _, name, _ in found),
+        pages=None if query.page else _most(page for _, _, _, _, page in found),
     )
-
-
-def _counted(query: LogQuery, rows: QuerySet[Interaction]) -> QuerySet[Interaction]:
-    return rows if query.action else rows.filter(action=CLICK)
 
 
 def _most(values: Iterable[str]) -> tuple[Bar, ...]:
