@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from django.db import connections
-from django.db.models import Max, Min, QuerySet, Sum
+from django.db.models import Case, IntegerField, Max, Min, QuerySet, Sum, Value, When
 
 from inlive_banner.buckets import LONGEST_BY_DAY, Buckets, make_buckets
 from inlive_banner.envelope import VIEW
@@ -94,7 +94,7 @@ class Counts:
         stretches: list[_Stretch] = [(buckets.span, since, until)]
         if buckets.span == Span.DAY:  # the reader's first and last days aren't days of UTC
             stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER)))
-        parts = [_in_stretch(series, stretch).values_list("start").annotate(Sum("count")) for stretch in stretches]
+        parts = [_by_bucket(_in_stretch(series, stretch), buckets) for stretch in stretches]
         return buckets.filled(counted for part in parts for counted in part)
 
     def _labels(self, *, with_people: bool) -> list[str]:
@@ -121,6 +121,19 @@ def _in_stretch(rollups: QuerySet[Rollup], stretch: _Stretch) -> QuerySet[Rollup
     span, since, until = stretch
     rollups = rollups.filter(span=span)
     return rollups if since is None else rollups.filter(start__gte=since, start__lt=until)
+
+
+def _by_bucket(rollups: QuerySet[Rollup], buckets: Buckets) -> Iterator[tuple[datetime, int]]:
+    """The sums, each with a moment of its bucket."""
+    if buckets.unit != "day":
+        yield from rollups.values_list("start").annotate(Sum("count"))
+        return
+    # A day is 96 quarter hours: the database sums a month of them in a fraction of the time that it takes to read it.
+    starts = [bucket.start for bucket in buckets.items]
+    days = [When(start__lt=start, then=Value(place)) for place, start in enumerate(starts[1:])]
+    day = Case(*days, default=Value(len(starts) - 1), output_field=IntegerField())
+    for place, count in rollups.annotate(place=day).values_list("place").annotate(Sum("count")):
+        yield starts[place], count
 
 
 def _cover(period: Period, *, has_minutes: bool) -> Iterator[_Stretch]:
