@@ -56,8 +56,10 @@ def main() -> None:
             page = browser.new_page()
             page.goto(demo.logs_url)
             page.locator("[data-inlive-status][data-state=live]").wait_for()
-            page.evaluate(_WATCH)
             _publish(demo, 20, arguments.rate, prefix="warm")
+            # The first clicks have the page rendered anew.
+            page.locator("[data-inlive-logs]:not([data-inlive-bare]) [data-inlive-status][data-state=live]").wait_for()
+            page.evaluate(_WATCH)
             sent = _publish(demo, arguments.clicks, arguments.rate, prefix="click")
             wait_until(lambda: f"click-{arguments.clicks - 1}" in _shown(page))
             shown = _shown(page)
