@@ -230,9 +230,11 @@ def _channel_log() -> Iterator[CheckMessage]:
                 id="inlive_banner.W003",
             )
         return
+    if url.startswith(("redis://", "rediss://", "valkey://", "valkeys://")):
+        return  # what is behind it, the channel asks when it starts
     if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
         yield Error(
-            f'INLIVE_BANNER["CHANNEL_LOG"] is {url!r}; this version supports only sqlite:/// and a path.',
+            f'INLIVE_BANNER["CHANNEL_LOG"] is {url!r}; it can be sqlite:/// and a path, or redis:// and a host.',
             hint=hint,
             id="inlive_banner.E009",
         )

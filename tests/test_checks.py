@@ -258,12 +258,17 @@ def test_missing_log_is_a_warning_outside_debug_that_says_how_to_silence_it():
     assert ids(CHANNEL_LOG=ABSENT, DEBUG=True) == []
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "postgres://x", "sqlite://", "sqlite:///", "/var/log.db"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys"])
+def test_log_on_an_engine_is_the_engines_own_to_judge(scheme):
+    assert ids(CHANNEL_LOG=f"{scheme}://127.0.0.1:6379/0") == []
+
+
+@pytest.mark.parametrize("url", ["memcached://127.0.0.1", "postgres://x", "sqlite://", "sqlite:///", "/var/log.db"])
 def test_log_of_another_kind_is_an_error(url):
     id_, message, hint = only(CHANNEL_LOG=url)
 
     assert id_ == "E009"
-    assert "supports only sqlite:///" in message
+    assert "it can be sqlite:/// and a path, or redis:// and a host" in message
     assert "sqlite:////" in hint
 
 

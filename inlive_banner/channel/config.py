@@ -28,7 +28,7 @@ class ChannelConfig:
     """The channel's whole configuration."""
 
     log_url: str
-    """`sqlite:///relative/path` or `sqlite:////absolute/path`."""
+    """`sqlite:///relative/path`, `sqlite:////absolute/path`, or `redis://host:port/0` (also `rediss`, `valkey(s)`)."""
     streams: Mapping[int, StreamConfig]
     signer: TokenSigner
     max_body_bytes: int = 16 * 1024

@@ -40,7 +40,7 @@ class Hub:
 
     async def open(self) -> None:
         """Open the log and begin. Raises `LogUnavailableError`, `LogOwnedError`."""
-        await self.log.open(list(self.config.streams), self._committed)
+        await self.log.open(list(self.config.streams), self._committed, self._reset)
         self.streams = {stream_id: Stream(self, stream) for stream_id, stream in self.config.streams.items()}
         self._beat(cycle(range(BEAT_SLOTS)))
 
@@ -69,6 +69,9 @@ class Hub:
 
     def _committed(self, stream_id: int, entries: Sequence[Entry]) -> None:
         self.streams[stream_id].committed(entries)
+
+    def _reset(self, stream_id: int) -> None:
+        self.streams[stream_id].reset()
 
     def _beat(self, slots: cycle[int]) -> None:
         loop = asyncio.get_running_loop()

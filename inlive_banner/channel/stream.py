@@ -69,6 +69,12 @@ class Stream:
             append(encode_stored(body, str(event_id)), seq=event_id.seq)
         self._flush_within(self._flush_seconds)
 
+    def reset(self) -> None:
+        """Begin again: the log has lost what was fanned out. Who comes again is told so by its position."""
+        self.ring = Ring(self.bounds.head)
+        for subscriber in list(self.subscribers.values()):
+            subscriber.end()
+
     def viewer_count_for(self, subscriber: Subscriber) -> int:
         """The announced subscribers, and the one who asks; who may not read the stream isn't told how many."""
         if not subscriber.reader:

@@ -14,7 +14,7 @@ from inlive_banner.channel.response import RefusedError
 from inlive_banner.channel.selection import InvalidActionsError, Selection, TooManyFiltersError, parse_actions
 from inlive_banner.channel.subscriber import Subscriber
 from inlive_banner.channel.types import Receive, Send
-from inlive_banner.exceptions import InvalidTokenError
+from inlive_banner.exceptions import InvalidTokenError, LogUnavailableError
 
 if TYPE_CHECKING:
     from inlive_banner.channel.stream import Stream
@@ -49,6 +49,7 @@ async def subscribe(
         await send(start)
         await send({"type": "http.response.body", "body": b""})
         return
+    await _refresh(stream, request)
     selection = _take_filter(stream, selection, trusted=ticket is not None)
     subscriber = Subscriber(
         stream,
@@ -82,6 +83,21 @@ async def subscribe(
     finally:
         stream.remove(subscriber)
         stream.filters.release(subscriber.selection)
+
+
+async def _refresh(stream: Stream, request: Request) -> None:
+    """Know what the client has seen at another node. Raises `RefusedError`."""
+    try:
+        await stream.log.refresh(stream.stream_id, _last_event_id(request))
+    except LogUnavailableError as error:
+        raise RefusedError(
+            503, "The channel's log can't be read now. Try again soon.", retry_after_seconds=1
+        ) from error
+
+
+def _last_event_id(request: Request) -> str:
+    # The header is the newer one: a reconnecting browser keeps its old URL.
+    return request.last_event_id or request.query_parameter(b"last_event_id") or ""
 
 
 def _read_ticket(stream: Stream, request: Request) -> Ticket | None:
@@ -122,8 +138,7 @@ def _take_filter(stream: Stream, selection: Selection, *, trusted: bool) -> Sele
 def _begin(subscriber: Subscriber, request: Request) -> bytes:
     """Place a new subscriber, and make its first event. No await in between: the two belong together."""
     stream = subscriber.stream
-    # The header is the newer one: a reconnecting browser keeps its old URL.
-    last_event_id = request.last_event_id or request.query_parameter(b"last_event_id")
+    last_event_id = _last_event_id(request)
     message: dict[str, Any] = {
         "token": stream.hub.config.signer.make_publish_token(stream.stream_id, subscriber.user_id),
         "user_id": subscriber.user_id,

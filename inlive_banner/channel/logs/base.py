@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
 
-__all__ = ["Appended", "Bounds", "Draft", "Entry", "Log", "OnCommit", "Start"]
+__all__ = ["Appended", "Bounds", "Draft", "Entry", "Log", "OnCommit", "OnReset", "Start"]
 
 
 class Draft(NamedTuple):
@@ -95,12 +95,15 @@ class Bounds:
 OnCommit = Callable[[int, Sequence[Entry]], None]
 """`on_commit(stream_id, entries)`: called on the event loop for what has become durable, before `append` returns."""
 
+OnReset = Callable[[int], None]
+"""`on_reset(stream_id)`: called on the event loop where the log has lost what was fanned out of it."""
+
 
 class Log(Protocol):
     """One durable log for all streams of a channel. All methods are called on the channel's event loop."""
 
-    async def open(self, stream_ids: Sequence[int], on_commit: OnCommit) -> None:
-        """Open or create the log. Raises `LogUnavailableError`, `LogOwnedError`."""
+    async def open(self, stream_ids: Sequence[int], on_commit: OnCommit, on_reset: OnReset | None = None) -> None:
+        """Open or create the log. Raises `LogUnavailableError`, `LogOwnedError`, `ConfigurationError`."""
 
     async def append(self, draft: Draft) -> Appended:
         """Store a broadcast and return when it is durable.
@@ -122,6 +125,12 @@ class Log(Protocol):
 
         Durable when it returns. The log forgets by itself, also where nobody asks: it keeps today's and yesterday's.
         Raises `LogUnavailableError`.
+        """
+
+    async def refresh(self, stream_id: int, last_event_id: str) -> None:
+        """See to it that `bounds` knows a position that a client has from another node. Raises `LogUnavailableError`.
+
+        Where there are no other nodes, it does nothing.
         """
 
     def bounds(self, stream_id: int) -> Bounds:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
-from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit
+from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnReset
 from inlive_banner.channel.logs.sqlite_file import SqliteFile
 from inlive_banner.channel.logs.sqlite_secrets import DailySecrets
 from inlive_banner.exceptions import LogBusyError, LogError, LogUnavailableError
@@ -55,7 +55,12 @@ class SqliteLog:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
-    async def open(self, stream_ids: Sequence[int], on_commit: OnCommit) -> None:
+    async def open(
+        self,
+        stream_ids: Sequence[int],
+        on_commit: OnCommit,
+        on_reset: OnReset | None = None,  # noqa: ARG002  (the file is this process's own: it never loses anything)
+    ) -> None:
         """Take the file and start the threads. Raises `LogUnavailableError`, `LogOwnedError`."""
         self._loop = asyncio.get_running_loop()
         self._on_commit = on_commit
@@ -91,6 +96,9 @@ class SqliteLog:
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._queue.put((day, future))
         return await future
+
+    async def refresh(self, stream_id: int, last_event_id: str) -> None:
+        """No other node appends to the file."""
 
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream, as far as the event loop has been told."""

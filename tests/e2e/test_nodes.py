@@ -1,0 +1,123 @@
+"""Several channel nodes on one engine: real processes, one of which is killed under load."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.client import publish
+from tests.e2e.processes import STREAM_ID, Demo, Process
+from tests.e2e.sse_client import EventStream, StreamEndedError
+from tests.engine import Server, running_server
+from tests.polling import wait_until
+
+NODES = 3
+PUBLISHERS = 6
+CLICKS = 60
+"""Of each publisher."""
+
+
+@pytest.fixture
+def engine() -> Iterator[Server]:
+    """A Valkey that is durable."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, engine: Server) -> list[Demo]:
+    """Demos that differ in their ports only; the first one has the database."""
+    found = []
+    for number in range(NODES):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        node = Demo(folder)
+        node.environment["INLIVE_CHANNEL_LOG"] = f"valkey://127.0.0.1:{engine.port}"
+        found.append(node)
+    found[0].manage("migrate", "-v", "0")
+    return found
+
+
+class Publisher(threading.Thread):
+    """Publishes one click after the other, each at the node that is next; tries again until it is answered."""
+
+    def __init__(self, number: int, nodes: list[Demo], token: str) -> None:
+        super().__init__()
+        self._number = number
+        self._nodes = itertools.cycle(nodes[number % NODES :] + nodes[: number % NODES])
+        self._token = token
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        for place in range(CLICKS):
+            publish_id = f"click-{self._number}-{place:04}"
+            message = {"name": "sale", "type": "banner", "action": "click", "user_id": f"u-{self._number}", "time": 1}
+            while True:
+                try:
+                    publish(next(self._nodes).channel_url, self._token, message, publish_id=publish_id)
+                except (requests.ConnectionError, requests.Timeout):
+                    continue  # nobody knows what has become of it: the next node is asked
+                self.acknowledged.append(publish_id)
+                break
+
+
+class Reader(threading.Thread):
+    """Reads all broadcasts; goes on at another node from its position when its own one ends."""
+
+    def __init__(self, nodes: list[Demo], until: int) -> None:
+        super().__init__()
+        self._nodes = itertools.cycle(nodes)
+        self._until = until
+        self.got: list[str] = []
+        self.not_recovered = 0
+
+    def run(self) -> None:
+        position = "0"
+        while len(self.got) < self._until:
+            port = next(self._nodes).channel_port
+            try:
+                with EventStream(port, f"/subscribe/{STREAM_ID}?last_event_id={position}") as stream:
+                    while len(self.got) < self._until:
+                        envelope = stream.next().envelope
+                        if envelope["type"] == "init":
+                            self.not_recovered += not envelope["message"]["recovered"]
+                        if envelope["type"] == "broadcast":
+                            self.got.append(envelope["publish_id"])
+                            position = envelope["id"]
+            except (OSError, StreamEndedError):
+                continue
+
+
+def test_node_is_killed_under_load_and_nobody_loses_or_doubles_a_click(nodes: list[Demo], page_token: str) -> None:
+    total = PUBLISHERS * CLICKS
+    with ExitStack() as running:
+        processes: list[Process] = [running.enter_context(node.channel()) for node in nodes]
+        running.enter_context(nodes[0].worker())
+        publishers = [Publisher(number, nodes, page_token) for number in range(PUBLISHERS)]
+        readers = [Reader(nodes[number:] + nodes[:number], total) for number in range(NODES)]
+        for thread in (*publishers, *readers):
+            thread.start()
+        wait_until(lambda: sum(len(one.acknowledged) for one in publishers) > total // 3, what="a third of the clicks")
+        processes[1].kill()
+        for thread in (*publishers, *readers):
+            thread.join(60)
+            assert not thread.is_alive()
+        rows = "SELECT publish_id FROM inlive_banner_interaction ORDER BY id"
+        wait_until(lambda: len(nodes[0].query(rows)) == total, deadline_seconds=30, what="all rows")
+        stored = [publish_id for (publish_id,) in nodes[0].query(rows)]
+
+    acknowledged = [publish_id for one in publishers for publish_id in one.acknowledged]
+    assert sorted(stored) == sorted(acknowledged)
+    assert len(set(stored)) == total
+    for reader in readers:
+        assert reader.got == stored, "the same clicks in the same order at each node, and in the database"
+        assert reader.not_recovered == 0
+    for number in range(PUBLISHERS):
+        own = [publish_id for publish_id in stored if publish_id.startswith(f"click-{number}-")]
+        assert own == sorted(own)
