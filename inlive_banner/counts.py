@@ -12,7 +12,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from django.db import connections
-from django.db.models import Case, IntegerField, Max, Min, QuerySet, Sum, Value, When
+from django.db.models import IntegerField, Max, Min, QuerySet, Sum
+from django.db.models.expressions import RawSQL
 
 from inlive_banner.buckets import LONGEST_BY_DAY, Buckets, make_buckets
 from inlive_banner.envelope import VIEW
@@ -42,9 +43,10 @@ class Bar:
 class Counts:
     """A stream's rollups of one action."""
 
-    def __init__(self, stream_id: int, action: str, *, using: str) -> None:
+    def __init__(self, stream_id: int, action: str, *, now: datetime, using: str) -> None:
         self._rollups = Rollup.objects.using(using).filter(stream_id=stream_id).order_by()
         self._action = action
+        self._now = now
         self._using = using
 
     def by_label(self, dimension: Dimension, value: str, period: Period) -> ByLabel:
@@ -53,7 +55,7 @@ class Counts:
         parts = [
             # Summed here: to group them, SQLite would read an index that begins as they are grouped, and all of it.
             _in_stretch(series, stretch).values_list("action", "label", "count", "viewed")
-            for stretch in _cover(period, has_minutes=dimension != Dimension.PAGE)
+            for stretch in _cover(period, self._now, has_minutes=dimension != Dimension.PAGE)
         ]
         found: ByLabel = {}
         # No part at all: a day that the zone has left out.
@@ -71,11 +73,11 @@ class Counts:
             # Summed outside: to group them here, SQLite would read the index that is ordered by value, which is longer.
             _in_stretch(of_action.filter(label=label), stretch).values_list("value", "count")
             for label in labels
-            for stretch in _cover(period, has_minutes=dimension != Dimension.PAGE)
+            for stretch in _cover(period, self._now, has_minutes=dimension != Dimension.PAGE)
         ]
         return tuple(Bar(value=value, count=int(count)) for value, count in self._ranked(parts))
 
-    def over_time(self, dimension: Dimension, value: str, period: Period, who: str, *, now: datetime) -> Buckets | None:
+    def over_time(self, dimension: Dimension, value: str, period: Period, who: str) -> Buckets | None:
         """The counts in pieces that fit a chart; None where nothing was ever counted, or not by so short pieces."""
         series: QuerySet[Rollup] = self._rollups.filter(dimension=dimension, value=value, action=self._action)
         if who != EVERYTHING:
@@ -86,16 +88,32 @@ class Counts:
             days = series.filter(span=Span.DAY).aggregate(first=Min("start"), last=Max("start"))
             if days["first"] is None:
                 return None
-            end = max(days["last"] + timedelta(days=1), now)
+            end = max(days["last"] + timedelta(days=1), self._now)
             since, until = max(since or days["first"], days["first"]), min(until or end, end)
             if since >= until:
                 return None
-        buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=now)
+        buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=self._now)
         stretches: list[_Stretch] = [(buckets.span, since, until)]
         if buckets.span == Span.DAY:  # the reader's first and last days aren't days of UTC
             stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER)))
-        parts = [_by_bucket(_in_stretch(series, stretch), buckets) for stretch in stretches]
-        return buckets.filled(counted for part in parts for counted in part)
+        if buckets.unit == "day":
+            return buckets.filled(self._by_day(_in_stretch(series, stretches[0]), buckets))
+        parts = [_in_stretch(series, stretch).values_list("start", "count") for stretch in stretches]
+        return buckets.filled(parts[0].union(*parts[1:], all=True))
+
+    def _by_day(self, rollups: QuerySet[Rollup], buckets: Buckets) -> Iterator[tuple[datetime, int]]:
+        """The sums of the buckets, each with the bucket's beginning.
+
+        A day is 96 quarter hours: the database sums a month of them in a fraction of the time that it takes to read it.
+        """
+        starts = [bucket.start for bucket in buckets.items]
+        ends = [connections[self._using].ops.adapt_datetimefield_value(start) for start in starts[1:]]
+        # As SQL: Django takes longer to write 30 conditions than the database to read the month.
+        days = "".join(f" WHEN start < %s THEN {place}" for place in range(len(ends)))
+        case = f"CASE{days} ELSE {len(ends)} END" if ends else "0"
+        place = RawSQL(case, ends, output_field=IntegerField())  # noqa: S611  (numbers of ours; times as parameters)
+        for index, count in rollups.annotate(place=place).values_list("place").annotate(Sum("count")):
+            yield starts[index], count
 
     def _labels(self, *, with_people: bool) -> list[str]:
         ever = self._rollups.filter(dimension=Dimension.ALL, value="", span=Span.EVER, action=self._action)
@@ -123,27 +141,18 @@ def _in_stretch(rollups: QuerySet[Rollup], stretch: _Stretch) -> QuerySet[Rollup
     return rollups if since is None else rollups.filter(start__gte=since, start__lt=until)
 
 
-def _by_bucket(rollups: QuerySet[Rollup], buckets: Buckets) -> Iterator[tuple[datetime, int]]:
-    """The sums, each with a moment of its bucket."""
-    if buckets.unit != "day":
-        yield from rollups.values_list("start").annotate(Sum("count"))
-        return
-    # A day is 96 quarter hours: the database sums a month of them in a fraction of the time that it takes to read it.
-    starts = [bucket.start for bucket in buckets.items]
-    days = [When(start__lt=start, then=Value(place)) for place, start in enumerate(starts[1:])]
-    day = Case(*days, default=Value(len(starts) - 1), output_field=IntegerField())
-    for place, count in rollups.annotate(place=day).values_list("place").annotate(Sum("count")):
-        yield starts[place], count
-
-
-def _cover(period: Period, *, has_minutes: bool) -> Iterator[_Stretch]:
-    """The stretches that together are the period, each moment once."""
+def _cover(period: Period, now: datetime, *, has_minutes: bool) -> Iterator[_Stretch]:
+    """The stretches that together are the period, each moment once; of what is still to come, nothing or all."""
     if period.since is None or period.until is None:
         yield (Span.EVER, None, None)
     elif period.key == "hour" and has_minutes:
         yield (Span.MINUTE, period.since, period.until)
     else:
-        yield from _cover_by(period.since, period.until, (Span.MONTH, Span.DAY, Span.QUARTER))
+        until = period.until
+        if until > now:
+            # Nothing has come of the rest of the month yet, so the month is what the quarter hours up to now would be.
+            until = _next(_start(until, Span.MONTH), Span.MONTH)
+        yield from _cover_by(period.since, until, (Span.MONTH, Span.DAY, Span.QUARTER))
 
 
 def _cover_by(since: datetime, until: datetime, spans: tuple[Span, ...]) -> Iterator[_Stretch]:

@@ -77,7 +77,7 @@ def read_figures(query: LogQuery, *, now: datetime, using: str = DEFAULT_DB_ALIA
     if series is None:
         return _from_rows(query, now, using)
     period = query.period
-    counts = Counts(query.stream_id, query.counted_action, using=using)
+    counts = Counts(query.stream_id, query.counted_action, now=now, using=using)
     by_label = counts.by_label(*series, period)
     totals = _totals(by_label, query)
     is_whole = series[0] == Dimension.ALL
@@ -92,7 +92,7 @@ def read_figures(query: LogQuery, *, now: datetime, using: str = DEFAULT_DB_ALIA
         left_out=_totals(by_label, replace(query, who=OTHERS)).clicks if query.who == PEOPLE else 0,
         visitors=_visitors(query, period, using),
         visitors_before=_visitors(query, period.preceding, using) if period.since else None,
-        buckets=counts.over_time(*series, period, query.who, now=now),
+        buckets=counts.over_time(*series, period, query.who),
         banners=counts.most(Dimension.BANNER, period, query.who) if is_whole else None,
         pages=pages,
     )
