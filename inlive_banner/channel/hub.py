@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from inlive_banner.channel.relay import Relay
 from inlive_banner.channel.stream import Stream
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Hub:
         self.log = log
         self.senders = senders
         self.streams: dict[int, Stream] = {}
+        self.relay = Relay(log, self.streams)
         self.histories = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self.closing = False
         """True once streams are being ended: no new ones are taken."""
@@ -40,8 +42,8 @@ class Hub:
 
     async def open(self) -> None:
         """Open the log and begin. Raises `LogUnavailableError`, `LogOwnedError`."""
-        await self.log.open(list(self.config.streams), self._committed, self._reset)
-        self.streams = {stream_id: Stream(self, stream) for stream_id, stream in self.config.streams.items()}
+        await self.log.open(list(self.config.streams), self._committed, self._reset, self.relay.take)
+        self.streams.update((stream_id, Stream(self, stream)) for stream_id, stream in self.config.streams.items())
         self._beat(cycle(range(BEAT_SLOTS)))
 
     def keep_alive(self, subscriber: Subscriber) -> None:

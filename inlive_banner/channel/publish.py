@@ -10,6 +10,7 @@ import msgspec
 
 from inlive_banner.channel.frames import frame
 from inlive_banner.channel.logs.base import Draft
+from inlive_banner.channel.relay import NOT_CONNECTED
 from inlive_banner.channel.request import BodyTooLargeError, Request
 from inlive_banner.channel.response import RefusedError
 from inlive_banner.channel.senders import NOBODY, Sender
@@ -61,9 +62,9 @@ async def publish(stream: Stream, request: Request) -> dict[str, Any]:
             )
             return answer | _identity(stream, right, author_id)
         case "private":
-            return _private(stream, published, author_id=author_id) | _identity(stream, right, author_id)
+            return await _private(stream, published, author_id=author_id) | _identity(stream, right, author_id)
         case "request":
-            return _request(stream, author_id)
+            return await _request(stream, author_id)
     raise RefusedError(403, "Webhooks are not enabled on this server.")
 
 
@@ -138,18 +139,13 @@ async def _broadcast(
     try:
         appended = await stream.log.append(draft)
     except LogUnavailableError as error:
-        raise RefusedError(
-            503,
-            "The channel can't store anything right now; nothing was stored. Try again soon.",
-            retry_after_seconds=RETRY_SECONDS,
-        ) from error
+        raise _unavailable() from error
     if not stream.config.public:
         return {"received_at": appended.received_at}  # an id would tell outsiders how much is published
     return {"id": str(appended.event_id), "received_at": appended.received_at}
 
 
-def _private(stream: Stream, published: PublishRequest, *, author_id: str) -> dict[str, Any]:
-    recipient = stream.subscribers.get(published.to_user_id)
+async def _private(stream: Stream, published: PublishRequest, *, author_id: str) -> dict[str, Any]:
     received_at = _now_ms()
     envelope = Envelope(
         stream_id=str(stream.stream_id),
@@ -162,24 +158,38 @@ def _private(stream: Stream, published: PublishRequest, *, author_id: str) -> di
         publish_id=published.publish_id,
         received_at=received_at,
     )
-    if recipient is None or not recipient.send_alone(frame(encode_envelope(envelope))):
+    try:
+        code = await stream.hub.relay.send_private(stream, published.to_user_id, frame(encode_envelope(envelope)))
+    except LogUnavailableError as error:
+        raise _unavailable() from error
+    if code == NOT_CONNECTED:
         raise RefusedError(409, "The user of to_user_id isn't connected, so the message can't be delivered.")
     return {"received_at": received_at}
 
 
-def _request(stream: Stream, user_id: str) -> dict[str, Any]:
+async def _request(stream: Stream, user_id: str) -> dict[str, Any]:
     """Have the asking user's subscription answer with the history."""
-    subscriber = stream.subscribers.get(user_id)
-    if subscriber is None:
+    try:
+        code = await stream.hub.relay.request_history(stream, user_id)
+    except LogUnavailableError as error:
+        raise _unavailable() from error
+    if code == NOT_CONNECTED:
         raise RefusedError(
             409, "The history is sent over your event stream, and this token's user has none open. Subscribe first."
         )
-    if not subscriber.reader:
+    if code == 403:
         raise RefusedError(403, "This stream isn't public. Subscribe with a reader's ticket to get its history.")
-    if subscriber.wants_history:
+    if code == 429:
         raise RefusedError(429, "The history is on its way already. Wait for it.", retry_after_seconds=1)
-    subscriber.send_history()
     return {"received_at": _now_ms()}
+
+
+def _unavailable() -> RefusedError:
+    return RefusedError(
+        503,
+        "The channel can't store anything right now; nothing was stored. Try again soon.",
+        retry_after_seconds=RETRY_SECONDS,
+    )
 
 
 def _now_ms() -> int:

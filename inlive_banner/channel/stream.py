@@ -101,6 +101,26 @@ class Stream:
             self.announced -= 1
             self._notify("leave")
 
+    def send_private(self, user_id: str, frame: bytes) -> int:
+        """Deliver to one subscriber alone: 200; 0 where this node doesn't have it, or can't."""
+        subscriber = self.subscribers.get(user_id)
+        return 200 if subscriber is not None and subscriber.send_alone(frame) else 0
+
+    def request_history(self, user_id: str) -> int:
+        """Have a subscriber be sent the history: 200; 0 where this node doesn't have it.
+
+        403 where it may not read, 429 where its history is on its way already.
+        """
+        subscriber = self.subscribers.get(user_id)
+        if subscriber is None:
+            return 0
+        if not subscriber.reader:
+            return 403
+        if subscriber.wants_history:
+            return 429
+        subscriber.send_history()
+        return 200
+
     async def read_history(self, subscriber: Subscriber) -> bytes:
         """The answer to a subscriber's `request`: the newest broadcasts, within the configured bounds."""
         config = self.hub.config

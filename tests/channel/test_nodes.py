@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from inlive_banner.channel import relay
 from inlive_banner.channel.logs import redis_log
-from tests.channel.driver import Answer, eventually, open_channel, run
-from tests.engine import Server, running_server
+from tests.channel.driver import ABSENT, CLOSED, PUBLIC, Answer, Channel, eventually, open_channel, run
+from tests.engine import Server, running_cluster, running_server
 
 
 @pytest.fixture
 def engine() -> Iterator[Server]:
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(params=["valkey", "cluster"])
+def store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an engine, alone or a cluster."""
+    with running_server() if request.param == "valkey" else running_cluster() as servers:
+        yield servers.url
 
 
 def test_client_goes_on_at_another_node_that_has_not_heard_of_its_position(
@@ -86,5 +95,95 @@ def test_engine_that_is_away_is_answered_with_503_and_streams_stay_open(
             engine.start()
             assert (await channel.publish("after")).status == 200
             await eventually(lambda: reader.events[-1].message == "after")
+
+    run(main())
+
+
+async def is_heard(*channels: Channel, stream_id: int = PUBLIC) -> None:
+    """Until the subscriptions of all of them stand."""
+    for channel in channels:
+        async with asyncio.timeout(10):
+            while not await channel.app._log.notify(stream_id, b"{}"):  # noqa: ASYNC110  (no event tells of it here)
+                await asyncio.sleep(0.01)
+
+
+def test_private_message_reaches_its_subscriber_at_another_node(
+    tmp_path: Path, store: str, caplog: pytest.LogCaptureFixture
+):
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
+            await is_heard(one, other)
+            recipient = await one.subscribe().started()
+            bystander = await one.subscribe().started()
+
+            answer = await other.publish({"b": 1}, type="private", to_user_id=recipient.user_id)
+
+            assert answer.status == 200
+            (event,) = await recipient.count("private", 1)
+            assert (event.message, event.id) == ({"b": 1}, None)
+            assert bystander.of("private") == []
+            stranger = "11111111-2222-3333-4444-555555555555"
+            assert (await other.publish("x", type="private", to_user_id=stranger)).status == 409
+
+    run(main())
+    assert "can't read a note" in caplog.text, "those by which the test has waited; of an unknown kind they harm nobody"
+
+
+def test_history_is_sent_by_the_node_that_has_the_subscriber(tmp_path: Path, store: str):
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
+            await is_heard(one, other)
+            reader = await one.subscribe().started()
+            for number in range(3):
+                await other.publish(number)
+
+            answer = await other.publish(ABSENT, type="request", token=reader.token)
+
+            assert answer.status == 200
+            (event,) = await reader.count("request", 1)
+            assert [item["message"] for item in event.message] == [0, 1, 2]
+
+    run(main())
+
+
+def test_refusal_of_a_history_comes_back_from_the_other_node(tmp_path: Path, store: str):
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
+            await is_heard(one, other)
+            plain = await one.subscribe(stream_id=CLOSED).started()
+            await is_heard(other, stream_id=CLOSED)
+
+            answer = await other.publish(ABSENT, type="request", token=plain.token, stream_id=CLOSED)
+
+            assert answer.status == 403
+
+    run(main())
+
+
+def test_node_that_does_not_answer_is_not_waited_for_long(
+    tmp_path: Path, engine: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """It listens, and has no such subscriber."""
+    monkeypatch.setattr(relay, "ANSWER_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with (
+            open_channel(tmp_path, log_url=engine.url) as one,
+            open_channel(tmp_path, log_url=engine.url) as other,
+        ):
+            await is_heard(one, other)
+            assert (await one.publish("x", type="private", to_user_id="nobody-there")).status == 409
+            assert one.app._hub is not None
+            assert one.app._hub.relay._waiting == {}
+
+    run(main())
+
+
+def test_engine_that_is_away_refuses_a_private_message_with_503(tmp_path: Path, engine: Server):
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=engine.url) as channel:
+            engine.kill()
+            for fields in ({"to_user_id": "nobody-there", "type": "private"}, {"type": "request"}):
+                assert (await channel.publish("x", **fields)).status == 503
 
     run(main())

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from inlive_banner.envelope import FROM_OLDEST, EventId, parse_event_id
 
-__all__ = ["Appended", "Bounds", "Draft", "Entry", "Log", "OnCommit", "OnReset", "Start"]
+__all__ = ["Appended", "Bounds", "Draft", "Entry", "Log", "OnCommit", "OnNote", "OnReset", "Start"]
 
 
 class Draft(NamedTuple):
@@ -98,11 +98,20 @@ OnCommit = Callable[[int, Sequence[Entry]], None]
 OnReset = Callable[[int], None]
 """`on_reset(stream_id)`: called on the event loop where the log has lost what was fanned out of it."""
 
+OnNote = Callable[[int, bytes], None]
+"""`on_note(stream_id, note)`: called on the event loop for what a node has given to `notify`; its own ones too."""
+
 
 class Log(Protocol):
     """One durable log for all streams of a channel. All methods are called on the channel's event loop."""
 
-    async def open(self, stream_ids: Sequence[int], on_commit: OnCommit, on_reset: OnReset | None = None) -> None:
+    async def open(
+        self,
+        stream_ids: Sequence[int],
+        on_commit: OnCommit,
+        on_reset: OnReset | None = None,
+        on_note: OnNote | None = None,
+    ) -> None:
         """Open or create the log. Raises `LogUnavailableError`, `LogOwnedError`, `ConfigurationError`."""
 
     async def append(self, draft: Draft) -> Appended:
@@ -131,6 +140,12 @@ class Log(Protocol):
         """See to it that `bounds` knows a position that a client has from another node. Raises `LogUnavailableError`.
 
         Where there are no other nodes, it does nothing.
+        """
+
+    async def notify(self, stream_id: int, note: bytes) -> bool:
+        """Tell the other nodes something that is stored nowhere, a JSON object; False where there are none.
+
+        Raises `LogUnavailableError`.
         """
 
     def bounds(self, stream_id: int) -> Bounds:

@@ -43,6 +43,7 @@ _SCHEMES = {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": 
 _FAULTS = (RedisError, OSError, asyncio.TimeoutError)
 
 Client: TypeAlias = "Redis | RedisCluster"
+Hear: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 
 def parse_address(url: str) -> tuple[str, str]:
@@ -115,10 +116,18 @@ class Engine:
             raise LogUnavailableError(f"The engine of the channel's log doesn't do it: {_words(error)}") from error
         return value if found is None else found
 
-    def listen(self, channels: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
-        """Call each channel's function for each of its messages, and whenever its messages may have been missed."""
-        for channel, wake in channels.items():
-            self._listeners.append(asyncio.ensure_future(self._listen(channel, wake)))
+    async def tell(self, channel: str, message: bytes) -> int:
+        """Send a message to all who listen to the channel, this node among them; how many they are."""
+        client: Any = self._client
+        try:
+            return int(await client.execute_command("SPUBLISH", channel, message))
+        except _FAULTS as error:
+            raise LogUnavailableError(f"The engine of the channel's log doesn't do it: {_words(error)}") from error
+
+    def listen(self, channels: Mapping[str, Hear]) -> None:
+        """Have each channel's function hear its messages; b"" where some may have been missed."""
+        for channel, hear in channels.items():
+            self._listeners.append(asyncio.ensure_future(self._listen(channel, hear)))
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -128,15 +137,15 @@ class Engine:
             with contextlib.suppress(*_FAULTS):
                 await self._client.aclose()
 
-    async def _listen(self, channel: str, wake: Callable[[], Awaitable[None]]) -> None:
+    async def _listen(self, channel: str, hear: Hear) -> None:
         while not self._closed:
             try:
                 async with self._owner(channel) as server, server.pubsub() as subscription:
                     await subscription.ssubscribe(channel)
                     while not self._closed:
                         message = await subscription.get_message(timeout=TIMEOUT_SECONDS)
-                        if message is not None:
-                            await wake()
+                        if message is not None:  # that the subscription stands is one, too
+                            await hear(message["data"] if message["type"] == "smessage" else b"")
             except LogUnavailableError as error:
                 logger.debug("a wake-up came to nothing channel=%s: %s", channel, error)
             except _FAULTS as error:

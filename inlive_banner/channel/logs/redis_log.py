@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnReset
+from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnNote, OnReset
 from inlive_banner.channel.logs.redis_engine import Engine, end_tasks
 from inlive_banner.channel.logs.redis_stream import RedisStream
 from inlive_banner.exceptions import LogBusyError, LogError, LogUnavailableError
@@ -59,14 +59,26 @@ class RedisLog:
         self._tasks: list[asyncio.Task[None]] = []
         self._secrets: dict[int, bytes] = {}
 
-    async def open(self, stream_ids: Sequence[int], on_commit: OnCommit, on_reset: OnReset | None = None) -> None:
+    async def open(
+        self,
+        stream_ids: Sequence[int],
+        on_commit: OnCommit,
+        on_reset: OnReset | None = None,
+        on_note: OnNote | None = None,
+    ) -> None:
         """Connect and begin. Raises `LogUnavailableError`, `ConfigurationError`."""
         await self._engine.open()
         for stream_id in stream_ids:
-            stream = RedisStream(self._engine, stream_id, on_commit, on_reset or _nobody_to_tell)
+            stream = RedisStream(
+                self._engine,
+                stream_id,
+                on_commit=on_commit,
+                on_reset=on_reset or _nobody_to_tell,
+                on_note=on_note or _nobody_to_tell,
+            )
             await stream.begin(new_epoch=self._new_epoch)
             self._streams[stream_id] = stream
-        self._engine.listen({stream.channel: stream.follow for stream in self._streams.values()})
+        self._engine.listen({stream.channel: stream.hear for stream in self._streams.values()})
         self._tasks = [asyncio.ensure_future(self._check()), asyncio.ensure_future(self._trim())]
 
     async def append(self, draft: Draft) -> Appended:
@@ -103,6 +115,10 @@ class RedisLog:
     async def refresh(self, stream_id: int, last_event_id: str) -> None:
         """Read what other nodes have appended, where a client has seen more than this one. Raises as `read_after`."""
         await self._streams[stream_id].refresh(last_event_id)
+
+    async def notify(self, stream_id: int, note: bytes) -> bool:
+        """Tell the other nodes; False where there are none. Raises `LogUnavailableError`."""
+        return await self._streams[stream_id].notify(note)
 
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream, as far as this node has fanned it out."""
@@ -196,5 +212,5 @@ async def _tried(attempt: Coroutine[Any, Any, None], words: str) -> None:
         logger.exception(words)
 
 
-def _nobody_to_tell(stream_id: int) -> None:
+def _nobody_to_tell(stream_id: int, note: bytes = b"") -> None:
     """For a log that nobody follows."""

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnReset
+from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnNote, OnReset
 from inlive_banner.channel.logs.redis_engine import Engine
 from inlive_banner.channel.logs.redis_scripts import APPEND, READ_AFTER, READ_NEWEST, STATE, TRIM
 from inlive_banner.envelope import parse_event_id
@@ -37,7 +37,9 @@ class _State(NamedTuple):
 class RedisStream:
     """Every broadcast is fanned out in the order of the numbers, whichever node has appended it."""
 
-    def __init__(self, engine: Engine, stream_id: int, on_commit: OnCommit, on_reset: OnReset) -> None:
+    def __init__(
+        self, engine: Engine, stream_id: int, *, on_commit: OnCommit, on_reset: OnReset, on_note: OnNote
+    ) -> None:
         base = f"{engine.prefix}:{{{stream_id}}}"
         self.stream_id = stream_id
         self.keys = tuple(f"{base}:{part}" for part in ("log", "meta", "ids"))
@@ -47,6 +49,7 @@ class RedisStream:
         self._engine = engine
         self._on_commit = on_commit
         self._on_reset = on_reset
+        self._on_note = on_note
         self._order = asyncio.Lock()
         """Held by whoever fans out: one at a time, in the order of the numbers."""
 
@@ -98,6 +101,17 @@ class RedisStream:
         is_known = any(epoch == position.epoch for _, epoch in self.bounds.epochs)
         if not is_known or position.seq > self.bounds.head:
             await self.follow()
+
+    async def hear(self, message: bytes) -> None:
+        """What comes on its channel: a note, which is an object; else, that there may be something to follow."""
+        if message.startswith(b"{"):
+            self._on_note(self.stream_id, message)
+        else:
+            await self.follow()
+
+    async def notify(self, note: bytes) -> bool:
+        """Tell the other nodes; False where there are none."""
+        return await self._engine.tell(self.channel, note) > 1
 
     async def follow(self) -> None:
         """Fan out all that this node doesn't know yet."""

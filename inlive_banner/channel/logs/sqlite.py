@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
-from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnReset
+from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCommit, OnNote, OnReset
 from inlive_banner.channel.logs.sqlite_file import SqliteFile
 from inlive_banner.channel.logs.sqlite_secrets import DailySecrets
 from inlive_banner.exceptions import LogBusyError, LogError, LogUnavailableError
@@ -60,6 +60,7 @@ class SqliteLog:
         stream_ids: Sequence[int],
         on_commit: OnCommit,
         on_reset: OnReset | None = None,  # noqa: ARG002  (the file is this process's own: it never loses anything)
+        on_note: OnNote | None = None,  # noqa: ARG002  (and there is no other node)
     ) -> None:
         """Take the file and start the threads. Raises `LogUnavailableError`, `LogOwnedError`."""
         self._loop = asyncio.get_running_loop()
@@ -99,6 +100,10 @@ class SqliteLog:
 
     async def refresh(self, stream_id: int, last_event_id: str) -> None:
         """No other node appends to the file."""
+
+    async def notify(self, stream_id: int, note: bytes) -> bool:  # noqa: ARG002  (as above)
+        """There is nobody to tell."""
+        return False
 
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream, as far as the event loop has been told."""

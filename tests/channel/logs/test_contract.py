@@ -222,6 +222,14 @@ def test_log_of_any_batches_with_repeats_holds_each_publish_id_once(
     run(main())
 
 
+def test_log_has_nobody_to_notify_where_it_is_alone(open_log: LogOpener):
+    async def main() -> None:
+        async with open_log() as log:
+            assert not await log.notify(15, b"{}")
+
+    run(main())
+
+
 def test_log_daily_secret_is_one_a_day_and_outlives_the_log(open_log: LogOpener):
     async def main() -> None:
         async with open_log() as log:
