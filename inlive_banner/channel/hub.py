@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from inlive_banner.channel.notes import VIEWERS, decode_note
+from inlive_banner.channel.presence import Presence
 from inlive_banner.channel.relay import Relay
 from inlive_banner.channel.stream import Stream
 
@@ -32,7 +34,8 @@ class Hub:
         self.log = log
         self.senders = senders
         self.streams: dict[int, Stream] = {}
-        self.relay = Relay(log, self.streams)
+        self.relay = Relay(log)
+        self.presence = Presence(log, self.streams)
         self.histories = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self.closing = False
         """True once streams are being ended: no new ones are taken."""
@@ -42,8 +45,9 @@ class Hub:
 
     async def open(self) -> None:
         """Open the log and begin. Raises `LogUnavailableError`, `LogOwnedError`."""
-        await self.log.open(list(self.config.streams), self._committed, self._reset, self.relay.take)
+        await self.log.open(list(self.config.streams), self._committed, self._reset, self._note)
         self.streams.update((stream_id, Stream(self, stream)) for stream_id, stream in self.config.streams.items())
+        self.presence.start()
         self._beat(cycle(range(BEAT_SLOTS)))
 
     def keep_alive(self, subscriber: Subscriber) -> None:
@@ -67,6 +71,7 @@ class Hub:
         self.end_streams()
         if self._beat_timer is not None:
             self._beat_timer.cancel()
+        await self.presence.stop()
         await self.log.close()
 
     def _committed(self, stream_id: int, entries: Sequence[Entry]) -> None:
@@ -74,6 +79,15 @@ class Hub:
 
     def _reset(self, stream_id: int) -> None:
         self.streams[stream_id].reset()
+
+    def _note(self, stream_id: int, data: bytes) -> None:
+        stream, note = self.streams.get(stream_id), decode_note(data)
+        if stream is None or note is None:
+            return  # it opens just now; or a node of another version speaks
+        if note.kind == VIEWERS:
+            self.presence.take(stream, note)
+        else:
+            self.relay.take(stream, note)
 
     def _beat(self, slots: cycle[int]) -> None:
         loop = asyncio.get_running_loop()

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from inlive_banner.channel.notes import ANSWER, PRIVATE, REQUEST, Note, encode_note
 from inlive_banner.exceptions import LogUnavailableError
 
 if TYPE_CHECKING:
@@ -30,73 +28,47 @@ ANSWER_SECONDS = 1.0
 NOT_CONNECTED = 409
 """The code where no node has the subscriber."""
 
-_ANSWER = "answer"
-
-
-class _Note(msgspec.Struct, omit_defaults=True):
-    """What one node tells the others."""
-
-    id: str
-    """Of the question, and of its answer."""
-    kind: str
-    """`private`, `request`, or `answer`."""
-    user_id: str = ""
-    frame: bytes = b""
-    """Of a private message: as it is sent."""
-    code: int = 0
-    """Of an answer."""
-
-
-_encode = msgspec.json.Encoder().encode
-_decoder = msgspec.json.Decoder(_Note)
-
 
 class Relay:
     """One for all streams of a node."""
 
-    def __init__(self, log: Log, streams: Mapping[int, Stream]) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
-        self._streams = streams
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._answers: set[asyncio.Task[None]] = set()
 
     async def send_private(self, stream: Stream, user_id: str, frame: bytes) -> int:
         """Deliver a private message: 200, or `NOT_CONNECTED`. Raises `LogUnavailableError`."""
         code = stream.send_private(user_id, frame)
-        return code or await self._ask(stream, _Note(secrets.token_hex(8), "private", user_id, frame))
+        return code or await self._ask(stream, Note(PRIVATE, secrets.token_hex(8), user_id, frame))
 
     async def request_history(self, stream: Stream, user_id: str) -> int:
         """Have a subscriber get its history: 200, 403, 429, or `NOT_CONNECTED`. Raises `LogUnavailableError`."""
         code = stream.request_history(user_id)
-        return code or await self._ask(stream, _Note(secrets.token_hex(8), "request", user_id))
+        return code or await self._ask(stream, Note(REQUEST, secrets.token_hex(8), user_id))
 
-    def take(self, stream_id: int, data: bytes) -> None:
+    def take(self, stream: Stream, note: Note) -> None:
         """Do what another node asks for, or hear its answer."""
-        try:
-            note = _decoder.decode(data)
-        except msgspec.MsgspecError:  # of a node of another version
-            logger.warning("can't read a note of another node stream=%d", stream_id)
-            return
-        if note.kind == _ANSWER:
+        if note.kind == ANSWER:
             future = self._waiting.get(note.id)
             if future is not None and not future.done():
                 future.set_result(note.code)
             return
         # The asking node hears its own question, too, and still doesn't have the subscriber.
-        stream = self._streams[stream_id]
-        if note.kind == "private":
+        code = 0
+        if note.kind == PRIVATE:
             code = stream.send_private(note.user_id, note.frame)
-        else:
+        elif note.kind == REQUEST:
             code = stream.request_history(note.user_id)
         if code:
-            answer = asyncio.ensure_future(self._answer(stream_id, _Note(note.id, _ANSWER, code=code)))
+            answer = asyncio.ensure_future(self._answer(stream, Note(ANSWER, note.id, code=code)))
             self._answers.add(answer)
             answer.add_done_callback(self._answers.discard)
 
-    async def _ask(self, stream: Stream, note: _Note) -> int:
+    async def _ask(self, stream: Stream, note: Note) -> int:
         future = self._waiting[note.id] = asyncio.get_running_loop().create_future()
         try:
-            if not await self._log.notify(stream.stream_id, _encode(note)):
+            if not await self._log.notify(stream.stream_id, encode_note(note)):
                 return NOT_CONNECTED  # there is no other node
             return await asyncio.wait_for(future, ANSWER_SECONDS)
         except TimeoutError:
@@ -104,8 +76,8 @@ class Relay:
         finally:
             del self._waiting[note.id]
 
-    async def _answer(self, stream_id: int, note: _Note) -> None:
+    async def _answer(self, stream: Stream, note: Note) -> None:
         try:
-            await self._log.notify(stream_id, _encode(note))
+            await self._log.notify(stream.stream_id, encode_note(note))
         except LogUnavailableError as error:
-            logger.debug("can't answer another node stream=%d: %s", stream_id, error)
+            logger.debug("can't answer another node stream=%d: %s", stream.stream_id, error)

@@ -79,7 +79,16 @@ class Stream:
         """The announced subscribers, and the one who asks; who may not read the stream isn't told how many."""
         if not subscriber.reader:
             return 1
-        return self.announced + (0 if subscriber.silent else 1)
+        return self.viewer_count + (0 if subscriber.silent else 1)
+
+    @property
+    def viewer_count(self) -> int:
+        """The announced subscribers of all nodes."""
+        return self.announced + self.hub.presence.elsewhere(self.stream_id)
+
+    def tell_of_other(self, status: str) -> None:
+        """A subscriber of another node has joined, or left."""
+        self._notify(status)
 
     def add(self, subscriber: Subscriber) -> None:
         """Take a subscriber in, once its init has been sent; the others are told of it a little later."""
@@ -100,6 +109,7 @@ class Stream:
         if self.subscribers.pop(subscriber.user_id, None) is not None and subscriber.announced:
             self.announced -= 1
             self._notify("leave")
+            self.hub.presence.changed(self)
 
     def send_private(self, user_id: str, frame: bytes) -> int:
         """Deliver to one subscriber alone: 200; 0 where this node doesn't have it, or can't."""
@@ -140,10 +150,11 @@ class Stream:
         self.announced += 1
         subscriber.own_notice = self.ring.end
         self._notify("join")
+        self.hub.presence.changed(self)
 
     def _notify(self, status: str) -> None:
         """Tell all readers of a join or a leave."""
-        notice = encode_notice(self.stream_id, "system", {"status": status, "viewer_count": self.announced})
+        notice = encode_notice(self.stream_id, "system", {"status": status, "viewer_count": self.viewer_count})
         self.ring.append(notice)
         self._flush_within(max(FLUSH_SECONDS, len(self.idle_readers) * NOTICE_SECONDS_PER_SUBSCRIBER))
 

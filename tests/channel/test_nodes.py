@@ -8,9 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from inlive_banner.channel import relay
+from inlive_banner.channel import presence, relay
 from inlive_banner.channel.logs import redis_log
-from tests.channel.driver import ABSENT, CLOSED, PUBLIC, Answer, Channel, eventually, open_channel, run
+from tests.channel.driver import (
+    ABSENT,
+    CLOSED,
+    PUBLIC,
+    Answer,
+    Channel,
+    Subscription,
+    advance,
+    eventually,
+    open_channel,
+    run,
+    settle,
+)
 from tests.engine import Server, running_cluster, running_server
 
 
@@ -107,9 +119,15 @@ async def is_heard(*channels: Channel, stream_id: int = PUBLIC) -> None:
                 await asyncio.sleep(0.01)
 
 
-def test_private_message_reaches_its_subscriber_at_another_node(
-    tmp_path: Path, store: str, caplog: pytest.LogCaptureFixture
-):
+async def hears_itself(channel: Channel) -> None:
+    """Until its own subscription stands: what it tells, it hears."""
+    async with asyncio.timeout(10):
+        while not channel.app._hub.presence._heard_itself_at[PUBLIC]:
+            await advance(presence.TELL_SECONDS)
+            await asyncio.sleep(0.02)
+
+
+def test_private_message_reaches_its_subscriber_at_another_node(tmp_path: Path, store: str):
     async def main() -> None:
         async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
             await is_heard(one, other)
@@ -126,7 +144,6 @@ def test_private_message_reaches_its_subscriber_at_another_node(
             assert (await other.publish("x", type="private", to_user_id=stranger)).status == 409
 
     run(main())
-    assert "can't read a note" in caplog.text, "those by which the test has waited; of an unknown kind they harm nobody"
 
 
 def test_history_is_sent_by_the_node_that_has_the_subscriber(tmp_path: Path, store: str):
@@ -185,5 +202,89 @@ def test_engine_that_is_away_refuses_a_private_message_with_503(tmp_path: Path, 
             engine.kill()
             for fields in ({"to_user_id": "nobody-there", "type": "private"}, {"type": "request"}):
                 assert (await channel.publish("x", **fields)).status == 503
+
+    run(main())
+
+
+def told(reader: Subscription) -> list[tuple[str, int]]:
+    """The joins and leaves that a reader was told of, and the number each time."""
+    return [(event.message["status"], event.message["viewer_count"]) for event in reader.of("system")]
+
+
+def test_viewers_are_those_of_all_nodes_and_each_is_told_of_at_once_and_once(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(presence, "TELL_SECONDS", 10**6)  # only what has changed is told
+
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
+            await is_heard(one, other)
+            first = await one.subscribe().started()
+            await advance(1)
+            await eventually(lambda: other.app._hub.presence.elsewhere(PUBLIC) == 1)
+            second = await other.subscribe().started()
+            assert second.init.message["viewer_count"] == 2
+            await advance(1)
+            await eventually(lambda: told(first) == [("join", 2)])
+            third = await one.subscribe().started()
+            assert third.init.message["viewer_count"] == 3
+            await advance(1)
+            await eventually(lambda: told(second) == [("join", 3)])
+
+            third.hang_up()
+
+            await eventually(lambda: told(second) == [("join", 3), ("leave", 2)])
+            second.hang_up()
+            await eventually(lambda: told(first) == [("join", 2), ("join", 3), ("leave", 2), ("leave", 1)])
+
+    run(main())
+
+
+def test_node_that_comes_later_knows_who_is_there_and_one_that_goes_takes_its_own_along(tmp_path: Path, store: str):
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=store) as one:
+            reader = await one.subscribe().started()
+            await advance(1)
+            await hears_itself(one)
+            async with open_channel(tmp_path, log_url=store) as other:
+                await hears_itself(other)
+                await advance(presence.TELL_SECONDS)
+                await eventually(lambda: other.app._hub.presence.elsewhere(PUBLIC) == 1)
+                for _ in range(2):
+                    await other.subscribe().started()
+                await advance(1)
+                await eventually(lambda: told(reader) == [("join", 2), ("join", 3)])
+            await eventually(lambda: told(reader)[2:] == [("leave", 2), ("leave", 1)])
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_deaf", [False, True], ids=["dead", "only not heard"])
+def test_node_that_is_not_heard_of_has_gone_unless_one_hears_nothing_at_all(
+    tmp_path: Path, engine: Server, is_deaf: bool
+):
+    async def main() -> None:
+        async with (
+            open_channel(tmp_path, log_url=engine.url) as one,
+            open_channel(tmp_path, log_url=engine.url) as other,
+        ):
+            await is_heard(one, other)
+            reader = await one.subscribe().started()
+            await other.subscribe().started()
+            await advance(1)
+            await eventually(lambda: told(reader) == [("join", 2)])
+
+            # As a node that was killed: it says nothing any more, and no goodbye.
+            other.app._hub.presence._stopped = True
+            for _ in range(5):
+                heard = one.app._hub.presence._heard_itself_at[PUBLIC]
+                if is_deaf:
+                    one.app._log._engine._closed = True
+                await advance(presence.TELL_SECONDS)
+                if not is_deaf:
+                    await eventually(lambda heard=heard: one.app._hub.presence._heard_itself_at[PUBLIC] > heard)
+            await settle()
+
+            assert told(reader) == ([("join", 2)] if is_deaf else [("join", 2), ("leave", 1)])
 
     run(main())

@@ -105,6 +105,9 @@ OnNote = Callable[[int, bytes], None]
 class Log(Protocol):
     """One durable log for all streams of a channel. All methods are called on the channel's event loop."""
 
+    is_shared: bool
+    """Whether other nodes may use it at the same time."""
+
     async def open(
         self,
         stream_ids: Sequence[int],

@@ -44,6 +44,8 @@ _Pending = tuple[Draft, "asyncio.Future[Appended]"]
 class RedisLog:
     """A `Log` on an engine that other nodes may use at the same time."""
 
+    is_shared = True
+
     def __init__(self, url: str, *, max_bytes: int, retention_seconds: float, new_epoch: bool = False) -> None:
         """Connects to nothing yet. Raises `ConfigurationError` where the address isn't one."""
         self._engine = Engine(url)

@@ -43,6 +43,8 @@ _Asked = tuple[int, "asyncio.Future[bytes]"]
 class SqliteLog:
     """A `Log` on one file, owned by this process."""
 
+    is_shared = False
+
     def __init__(self, path: Path, *, max_bytes: int, retention_seconds: float, new_epoch: bool = False) -> None:
         self._file = SqliteFile(path, max_bytes=max_bytes, new_epoch=new_epoch)
         self._secrets = DailySecrets(self._file)

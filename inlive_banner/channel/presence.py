@@ -1,0 +1,130 @@
+"""How many subscribers a stream has at all nodes: each node tells the others of its own, whenever that changes.
+
+It also tells it every few seconds, so that whatever was lost is right again by then; and a node that nobody has heard
+of for some time has gone, with all of its subscribers. The others announce each of them as if it were their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from inlive_banner.channel.notes import VIEWERS, Note, encode_note
+from inlive_banner.exceptions import LogUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inlive_banner.channel.logs.base import Log
+    from inlive_banner.channel.stream import Stream
+
+__all__ = ["Presence"]
+
+logger = logging.getLogger(__name__)
+
+TELL_SECONDS = 4.0
+"""Between two times that a node tells how many it has, though nothing has changed."""
+GONE_SECONDS = 12.0
+"""A node that isn't heard of for so long has gone: three times in vain."""
+MAX_UNTOLD = 20
+"""Changes that wait to be told one by one; of more, only what they come to."""
+
+
+class _Peer:
+    """Another node, as far as one stream goes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.heard_at = 0.0
+
+
+class Presence:
+    """One for all streams of a node. It does nothing where the log isn't shared."""
+
+    def __init__(self, log: Log, streams: Mapping[int, Stream]) -> None:
+        self._log = log
+        self._streams = streams
+        self._node = secrets.token_hex(8)
+        self._peers: defaultdict[int, defaultdict[str, _Peer]] = defaultdict(lambda: defaultdict(_Peer))
+        self._untold: defaultdict[int, list[Note]] = defaultdict(list)
+        self._telling: dict[int, asyncio.Task[None]] = {}
+        self._heard_itself_at: defaultdict[int, float] = defaultdict(float)
+        self._beat: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin to tell."""
+        if self._log.is_shared:
+            self._tell_all()
+
+    def elsewhere(self, stream_id: int) -> int:
+        """Announced subscribers of the stream at other nodes."""
+        return sum(peer.count for peer in self._peers[stream_id].values()) if self._log.is_shared else 0
+
+    def changed(self, stream: Stream) -> None:
+        """Tell the others how many this node has announced now."""
+        if self._log.is_shared and not self._stopped:
+            self._tell(stream.stream_id, Note(VIEWERS, self._node, count=stream.announced))
+
+    def take(self, stream: Stream, note: Note) -> None:
+        """Hear of another node."""
+        now = asyncio.get_running_loop().time()
+        if note.id == self._node:
+            self._heard_itself_at[stream.stream_id] = now
+            return
+        peer = self._peers[stream.stream_id][note.id]
+        peer.heard_at = now
+        self._change(stream, peer, note.count)
+
+    async def stop(self) -> None:
+        """Say goodbye, for all subscribers at once: they are about to leave."""
+        self._stopped = True
+        if self._beat is None:
+            return
+        self._beat.cancel()
+        for stream_id in self._streams:
+            self._tell(stream_id, Note(VIEWERS, self._node))
+        await asyncio.gather(*self._telling.values())
+
+    def _tell_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._beat = loop.call_later(TELL_SECONDS, self._tell_all)
+        for stream in self._streams.values():
+            self.changed(stream)
+            # Who doesn't hear itself can't know who has gone.
+            is_deaf = loop.time() - self._heard_itself_at[stream.stream_id] > 2 * TELL_SECONDS
+            peers = self._peers[stream.stream_id]
+            for node, peer in list(peers.items()):
+                if is_deaf:
+                    peer.heard_at = loop.time()
+                elif loop.time() - peer.heard_at > GONE_SECONDS:
+                    self._change(stream, peer, 0)
+                    del peers[node]
+
+    @staticmethod
+    def _change(stream: Stream, peer: _Peer, count: int) -> None:
+        step = 1 if count > peer.count else -1
+        while peer.count != count:
+            peer.count += step
+            stream.tell_of_other("join" if step > 0 else "leave")
+
+    def _tell(self, stream_id: int, note: Note) -> None:
+        untold = self._untold[stream_id]
+        untold.append(note)
+        if len(untold) > MAX_UNTOLD:
+            del untold[:-1]
+        if stream_id not in self._telling:
+            self._telling[stream_id] = asyncio.ensure_future(self._tell_in_order(stream_id))
+
+    async def _tell_in_order(self, stream_id: int) -> None:
+        untold = self._untold[stream_id]
+        while untold:
+            note = untold.pop(0)
+            try:
+                await self._log.notify(stream_id, encode_note(note))
+            except LogUnavailableError as error:
+                logger.debug("can't tell the other nodes stream=%d: %s", stream_id, error)
+        del self._telling[stream_id]
