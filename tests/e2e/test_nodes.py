@@ -11,16 +11,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.client import publish
-from tests.e2e.processes import STREAM_ID, Demo, Process
+from tests.e2e.processes import STREAM_ID, WIDGET_KEY, Demo, Process
 from tests.e2e.sse_client import EventStream, StreamEndedError
 from tests.engine import Server, running_server
 from tests.polling import wait_until
 
 NODES = 3
 PUBLISHERS = 6
-CLICKS = 60
-"""Of each publisher."""
 
 
 @pytest.fixture
@@ -47,24 +44,35 @@ def nodes(tmp_path: Path, engine: Server) -> list[Demo]:
 class Publisher(threading.Thread):
     """Publishes one click after the other, each at the node that is next; tries again until it is answered."""
 
-    def __init__(self, number: int, nodes: list[Demo], token: str) -> None:
+    def __init__(self, number: int, nodes: list[Demo], token: str, clicks: int) -> None:
         super().__init__()
         self._number = number
         self._nodes = itertools.cycle(nodes[number % NODES :] + nodes[: number % NODES])
         self._token = token
+        self._clicks = clicks
         self.acknowledged: list[str] = []
 
     def run(self) -> None:
-        for place in range(CLICKS):
+        for place in range(self._clicks):
             publish_id = f"click-{self._number}-{place:04}"
             message = {"name": "sale", "type": "banner", "action": "click", "user_id": f"u-{self._number}", "time": 1}
             while True:
                 try:
-                    publish(next(self._nodes).channel_url, self._token, message, publish_id=publish_id)
+                    answer = self._send(next(self._nodes), message, publish_id)
                 except (requests.ConnectionError, requests.Timeout):
                     continue  # nobody knows what has become of it: the next node is asked
-                self.acknowledged.append(publish_id)
-                break
+                if answer.status_code == requests.codes.ok:
+                    self.acknowledged.append(publish_id)
+                    break
+                assert answer.status_code == requests.codes.unavailable, answer.text
+
+    def _send(self, node: Demo, message: dict[str, object], publish_id: str) -> requests.Response:
+        return requests.post(
+            f"{node.channel_url}/publish/{STREAM_ID}",
+            json={"type": "broadcast", "widget_key": WIDGET_KEY, "message": message, "publish_id": publish_id},
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=10,
+        )
 
 
 class Reader(threading.Thread):
@@ -94,17 +102,26 @@ class Reader(threading.Thread):
                 continue
 
 
-def test_node_is_killed_under_load_and_nobody_loses_or_doubles_a_click(nodes: list[Demo], page_token: str) -> None:
-    total = PUBLISHERS * CLICKS
+@pytest.mark.parametrize(("how", "clicks"), [("one is killed", 100), ("one after the other is restarted", 400)])
+def test_nodes_come_and_go_under_load_and_nobody_loses_or_doubles_a_click(
+    nodes: list[Demo], page_token: str, how: str, clicks: int
+) -> None:
+    """So many clicks of each publisher that they go on all the time."""
+    total = PUBLISHERS * clicks
     with ExitStack() as running:
         processes: list[Process] = [running.enter_context(node.channel()) for node in nodes]
         running.enter_context(nodes[0].worker())
-        publishers = [Publisher(number, nodes, page_token) for number in range(PUBLISHERS)]
+        publishers = [Publisher(number, nodes, page_token, clicks) for number in range(PUBLISHERS)]
         readers = [Reader(nodes[number:] + nodes[:number], total) for number in range(NODES)]
         for thread in (*publishers, *readers):
             thread.start()
-        wait_until(lambda: sum(len(one.acknowledged) for one in publishers) > total // 3, what="a third of the clicks")
-        processes[1].kill()
+        wait_until(lambda: sum(len(one.acknowledged) for one in publishers) > total // 9, what="some clicks")
+        if how == "one is killed":
+            processes[1].kill()
+        else:
+            for number, node in enumerate(nodes):
+                assert processes[number].terminate() == 0
+                running.enter_context(node.channel())
         for thread in (*publishers, *readers):
             thread.join(60)
             assert not thread.is_alive()
@@ -121,3 +138,19 @@ def test_node_is_killed_under_load_and_nobody_loses_or_doubles_a_click(nodes: li
     for number in range(PUBLISHERS):
         own = [publish_id for publish_id in stored if publish_id.startswith(f"click-{number}-")]
         assert own == sorted(own)
+
+
+def test_viewers_of_a_node_that_was_killed_leave_the_others(nodes: list[Demo]) -> None:
+    with ExitStack() as running:
+        processes = [running.enter_context(node.channel()) for node in nodes[:2]]
+        reader = running.enter_context(EventStream(nodes[0].channel_port, f"/subscribe/{STREAM_ID}"))
+        reader.next("init")
+        lost = running.enter_context(EventStream(nodes[1].channel_port, f"/subscribe/{STREAM_ID}"))
+        lost.next("init")
+        joined = reader.next("system").envelope["message"]
+        processes[1].kill()
+
+        left = reader.next("system", within=20).envelope["message"]
+
+    assert joined == {"status": "join", "viewer_count": 2}
+    assert left == {"status": "leave", "viewer_count": 1}
