@@ -173,6 +173,26 @@ def test_axe_finds_nothing_on_a_page_that_has_no_clicks_yet(browser: Browser, ow
         page.close()
 
 
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_axe_finds_nothing_on_the_page_of_who_may_not_read(browser: Browser, own_demo: Demo, language: str) -> None:
+    """Which says whom to ask, and for what."""
+    own_demo.environment["INLIVE_LOGS_PUBLIC"] = "off"
+    create = "from django.contrib.auth.models import User; User.objects.create_user('ann', password='ann', is_staff=1)"
+    own_demo.manage("shell", "-c", create)
+    with own_demo.site():
+        page = browser.new_page(locale=language)
+        page.goto(f"{own_demo.site_url}/admin/login/?next=/inlive/logs/")
+        page.fill("input[name=username]", "ann")
+        page.fill("input[name=password]", "ann")
+        page.locator("input[name=password]").press("Enter")
+        page.wait_for_url(own_demo.logs_url)
+        expect(page.locator("pre")).to_contain_text("interaction")
+        expect(page.get_by_text("ann", exact=True)).to_be_visible()
+
+        assert complaints_of_axe(page) == []
+        page.close()
+
+
 @pytest.mark.parametrize("reduced", [False, True])
 def test_new_row_moves_only_where_motion_is_welcome(
     open_logs: Callable[..., Page], channel: str, page_token: str, name: str, *, reduced: bool
