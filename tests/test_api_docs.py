@@ -19,6 +19,7 @@ from inlive_banner.chunks import ROWS_PER_QUERY
 from inlive_banner.figures import COUNTED_ROWS
 from inlive_banner.models import Interaction
 from inlive_banner.paging import ROWS_LOOKED_AT
+from inlive_banner.rows import LOOKED_AT
 from tests.json_schema import DEFINITIONS
 from tests.rows import make_interaction
 from tests.test_docs import names_in_table
@@ -77,6 +78,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"{ROWS_PER_QUERY:,} rows at a time" in DOCUMENT
     assert f"{ROWS_LOOKED_AT:,} rows of all streams" in DOCUMENT
     assert f"newest {COUNTED_ROWS:,} rows" in DOCUMENT
+    assert f"looks at {LOOKED_AT:,} rows of the rarest one" in DOCUMENT
 
 
 def names_in_first_table() -> set[str]:

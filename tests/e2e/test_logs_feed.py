@@ -254,6 +254,10 @@ OBSERVE = """
     .observe({ type: "longtask" });"""
 
 
+MEASURE = "for (let turn = 0, sum = 0; turn < 5e7; turn++) sum = (sum * 31 + turn) | 0;"
+"""Some work that is the same everywhere, to tell a slow machine from a slow page."""
+
+
 def busy_seconds(session: CDPSession) -> float:
     """The processor time that the page's main thread has used: what else runs on the machine doesn't count."""
     metrics = session.send("Performance.getMetrics")["metrics"]
@@ -285,13 +289,15 @@ def test_thousand_clicks_a_second_are_counted_exactly_and_leave_the_page_quick(
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     before = busy_seconds(session)
+    page.evaluate(MEASURE)
+    measure = busy_seconds(session) - before
     begun.set()
 
     wait_until(lambda: count(page) == per_chunk * chunks, deadline_seconds=30, what="the last click")
 
     assert rows(page).count() == 500
     assert publish_ids(page)[0] == f"publish-{per_chunk * chunks}"
-    assert busy_seconds(session) - before < 3  # of five; the machine of the tests took 1.6
+    assert busy_seconds(session) - before - measure < 20 * measure  # it took 8 to 10
     # Where others use the processor as well, a task of ours waits for them: the bound is a wide one.
     assert max(page.evaluate("tasks"), default=0) < 500
     assert field(rows(page).first, "name").text_content() == name

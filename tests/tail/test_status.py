@@ -76,9 +76,9 @@ def test_line_of_a_dry_run_doesnt_say_that_anything_was_recorded() -> None:
     assert "would record 1,234" in words(line_of(15, make_view(), Phase.FOLLOWING, dry_run=True))
 
 
-def test_line_has_the_numbers_of_the_active_language() -> None:
+def test_line_has_words_and_numbers_of_the_active_language() -> None:
     with translation.override("de"):
-        assert "1.234 recorded, 12,3/s" in words(line_of(15, make_view(), Phase.FOLLOWING))
+        assert "1.234 aufgezeichnet, 12,3/s" in words(line_of(15, make_view(), Phase.FOLLOWING))
 
 
 @pytest.mark.parametrize(
