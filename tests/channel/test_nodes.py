@@ -49,7 +49,7 @@ def test_client_goes_on_at_another_node_that_has_not_heard_of_its_position(
             open_channel(tmp_path, log_url=engine.url) as one,
             open_channel(tmp_path, log_url=engine.url) as other,
         ):
-            other.app._log._engine._closed = True  # type: ignore[attr-defined]  # no wake-ups
+            other.app._log._engine._closed = True  # no wake-ups
             ids = [(await one.publish(number)).data["id"] for number in range(4)]
 
             reader = await other.subscribe(last_event_id=ids[2]).started()

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import pytest
 
@@ -28,7 +28,7 @@ class Node:
 
     def __init__(self, url: str, **options: object) -> None:
         settings = {"max_bytes": 10**9, "retention_seconds": FOREVER_SECONDS, **options}
-        self.log: Log = make_log(url, **settings)  # type: ignore[arg-type]
+        self.log: Log = make_log(url, **settings)
         self.told: list[Entry] = []
         self.resets = 0
 
@@ -55,10 +55,10 @@ async def opened(*nodes: Node) -> AsyncIterator[None]:
             await node.log.close()
 
 
-async def come_true(condition: object, *, seconds: float = 15) -> None:
+async def come_true(condition: Callable[[], object], *, seconds: float = 15) -> None:
     """Wait until it is so; `condition` is called again and again."""
     async with asyncio.timeout(seconds):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110  (what it asks of sets no event)
+        while not condition():  # noqa: ASYNC110  (what it asks of sets no event)
             await asyncio.sleep(0.01)
 
 
