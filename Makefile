@@ -9,6 +9,9 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python
 # Tools run as modules: an installed script would carry the folder's path, and break when that has a space or moves.
 python := .venv/bin/python
 
+# More than most machines have cores: many tests wait for a real process, or for a clock.
+at_once := --numprocesses=3 --dist=worksteal
+
 .PHONY: demo test lint format coverage wheel messages clean help
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -18,7 +21,7 @@ demo: .venv/demo.installed  ## Run the demo: make demo PORT=8000 DATA=.demo
 
 test: lint build/npm/installed  ## Run everything that must pass: lint, types, migrations, tests
 	@SECRET_KEY=unused DATABASE_URL=sqlite://:memory: $(python) manage.py makemigrations --check --dry-run --skip-checks
-	@$(python) -m pytest
+	@$(python) -m pytest $(at_once)
 
 lint: .venv/dev.installed  ## Check style, format and types
 	@$(python) -m ruff check .
@@ -30,7 +33,7 @@ format: .venv/dev.installed  ## Rewrite the code into its format
 	@$(python) -m ruff format .
 
 coverage: .venv/dev.installed build/npm/installed  ## Run the tests and say which branches none of them took
-	@$(python) -m pytest --cov --cov-report=term-missing:skip-covered
+	@$(python) -m pytest $(at_once) --cov --cov-report=term-missing:skip-covered
 
 wheel: .venv/dev.installed build/npm/installed  ## Build dist/*.whl, its scripts minified
 	@$(python) -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections
+
+# Other tests share the cores: how long one took to make an example says nothing about what it tests.
+hypothesis.settings.register_profile("inlive", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("inlive")
 
 
 @pytest.fixture(scope="session")

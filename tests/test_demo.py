@@ -10,6 +10,7 @@ import environ
 import pytest
 
 from project.demo import DemoError, check_port, environment, keep_secrets, main, welcome
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -63,11 +64,7 @@ def test_data_that_is_a_file_is_refused_with_a_line(tmp_path: Path) -> None:
 
 
 def test_port_that_is_free_is_accepted(taken_port: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    check_port(port)
+    check_port(free_port())
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

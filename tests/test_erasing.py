@@ -305,7 +305,7 @@ def test_erasing_waits_for_the_batch_that_is_being_recorded(sink: Sink, database
             ended.set()
             connections[database_alias].close()
 
-    erasing_thread = threading.Thread(target=run)
+    erasing_thread = threading.Thread(target=run, daemon=True)
     with transaction.atomic(using=database_alias):
         Position.objects.using(database_alias).filter(stream_id=15).update(lost_events=1)
         make_interaction(1, user_id="anna").save(using=database_alias)
@@ -437,7 +437,7 @@ def test_counts_are_exact_while_a_worker_records(
             connections[database_alias].close()
 
     Sink(15, using=database_alias).record(batch())
-    worker = threading.Thread(target=record)
+    worker = threading.Thread(target=record, daemon=True)
     worker.start()
     rounds = during = 0
     while not ended.is_set() or not rounds:

@@ -63,7 +63,7 @@ def worker(database, seqs):
 
     def commit(*, wait=True, **overrides):
         record = make_record(next(seqs))
-        thread = threading.Thread(target=work, args=(record._replace(**overrides),))
+        thread = threading.Thread(target=work, args=(record._replace(**overrides),), daemon=True)
         threads.append(thread)
         thread.start()
         if wait:

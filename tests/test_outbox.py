@@ -343,7 +343,7 @@ def test_publish_that_nobody_takes_is_lost_with_a_line(channel, sender, monkeypa
 
 def test_sender_of_a_forked_process_begins_anew(channel, sender):
     """The fork has copied the object, and not the thread."""
-    of_the_parent = threading.Thread(target=list)
+    of_the_parent = threading.Thread(target=list, daemon=True)
     of_the_parent.start()
     of_the_parent.join()
     sender._thread = of_the_parent

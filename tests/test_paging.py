@@ -196,7 +196,7 @@ def test_row_in_a_transaction_that_ends_later_is_not_passed_over(save: Any, foll
             assert goes_on.wait(10)
         connections[database_alias].close()
 
-    worker = threading.Thread(target=record)
+    worker = threading.Thread(target=record, daemon=True)
     worker.start()
     assert inserted.wait(10)
     save(3, 4, stream_id=16)

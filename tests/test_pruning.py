@@ -104,7 +104,7 @@ def test_row_that_comes_while_old_ones_leave_is_neither_lost_nor_held_up(databas
         finally:
             connections[database_alias].close()
 
-    worker = threading.Thread(target=record)
+    worker = threading.Thread(target=record, daemon=True)
     worker.start()
     deleted = sum(prune_rows(15, before=NOON + timedelta(hours=100), batch_size=3, using=database_alias))
     worker.join(timeout=60)

@@ -155,12 +155,12 @@ def test_publish_that_the_channel_does_not_take_is_given_up_in_time(channel, scr
     begun = time.monotonic()
 
     with (
-        configured(CHANNEL_INTERNAL_URL=channel.url, PUBLISH_TIMEOUT=0.4),
+        configured(CHANNEL_INTERNAL_URL=channel.url, PUBLISH_TIMEOUT=1),
         pytest.raises(PublishUnavailableError, match=words),
     ):
         inlive_banner.publish("sale")
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4
 
 
 def test_publish_waits_as_long_as_the_channel_asks_only_where_there_is_time(channel):

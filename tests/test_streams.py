@@ -58,7 +58,7 @@ def test_stream_is_waited_for_while_somebody_holds_it(database_alias, wait):
         finally:
             connections[database_alias].close()
 
-    waiting = threading.Thread(target=hold)
+    waiting = threading.Thread(target=hold, daemon=True)
     with transaction.atomic(using=database_alias):
         Position.objects.using(database_alias).filter(stream_id=15).update(lost_events=1)
         waiting.start()

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.e2e.processes import Process, free_port
+from tests.e2e.processes import Process
 from tests.e2e.sse_client import EventStream
 from tests.e2e.sse_parser import demand, strict_json
+from tests.ports import free_port
 from tests.user_agent import USER_AGENT
 
 __all__ = ["KEY", "STREAM", "Answer", "ChannelServer", "Publisher", "click"]

@@ -191,7 +191,7 @@ class Origin:
 def serving() -> Iterator[Origin]:
     """An origin that serves while the block runs."""
     origin = Origin()
-    thread = threading.Thread(target=origin.serve, name="origin")
+    thread = threading.Thread(target=origin.serve, name="origin", daemon=True)
     thread.start()
     try:
         yield origin

@@ -16,8 +16,9 @@ from typing import Any
 import requests
 
 from tests.polling import wait_until
+from tests.ports import free_port
 
-__all__ = ["HOST", "ROOT", "STREAM_ID", "WIDGET_KEY", "Demo", "Process", "free_port", "listens"]
+__all__ = ["HOST", "ROOT", "STREAM_ID", "WIDGET_KEY", "Demo", "Process", "listens"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -26,14 +27,6 @@ WIDGET_KEY = "demo-widget-key"
 
 _START_SECONDS = 30
 """Two cores are shared with a browser and with whatever else runs."""
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def listens(port: int) -> bool:

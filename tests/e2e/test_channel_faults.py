@@ -332,7 +332,7 @@ class Trickle:
         self.received = 0
         self._stop = threading.Event()
         self._sockets = [self._open(server) for _ in range(readers)]
-        self._thread = threading.Thread(target=self._read)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.processes import Process, free_port
+from tests.e2e.processes import Process
 from tests.polling import wait_until
+from tests.ports import free_port
 from tests.user_agent import USER_AGENT
 
 

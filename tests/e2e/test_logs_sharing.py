@@ -84,7 +84,7 @@ class Storm:
         self._stop = threading.Event()
         self.published: list[str] = []
         """Publish ids, oldest first."""
-        self._thread = threading.Thread(target=self._publish)
+        self._thread = threading.Thread(target=self._publish, daemon=True)
         self._thread.start()
 
     def end(self) -> list[str]:

@@ -21,8 +21,9 @@ import pytest
 import requests
 
 from tests.e2e.channel_server import ChannelServer
-from tests.e2e.processes import ROOT, Process, free_port
+from tests.e2e.processes import ROOT, Process
 from tests.polling import wait_until
+from tests.ports import free_port
 from tests.templatetags.test_inlive_banner import Elements
 
 WHITENOISE = "whitenoise.storage.CompressedManifestStaticFilesStorage"

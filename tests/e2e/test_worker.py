@@ -62,7 +62,7 @@ class Publisher:
             while not enough.is_set():
                 self.publish(1)
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=work, daemon=True)
         thread.start()
         try:
             yield

@@ -38,7 +38,7 @@ class Meanwhile:
 
     def __init__(self, action: Callable[[], object]) -> None:
         self._errors: list[BaseException] = []
-        self._thread = threading.Thread(target=self._run, args=(action,))
+        self._thread = threading.Thread(target=self._run, args=(action,), daemon=True)
         self._thread.start()
 
     def _run(self, action: Callable[[], object]) -> None:

@@ -337,7 +337,7 @@ def test_record_by_two_sinks_at_once_stores_each_once(database_alias: str) -> No
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=work, args=(size,)) for size in (3, 7)]
+    threads = [threading.Thread(target=work, args=(size,), daemon=True) for size in (3, 7)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -57,7 +57,7 @@ def running(worker: Worker) -> Iterator[None]:
         finally:
             connections.close_all()
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield

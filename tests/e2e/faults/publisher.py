@@ -44,7 +44,7 @@ class Load:
     def running(self) -> Iterator[None]:
         """Publish for as long as the block runs."""
         enough = threading.Event()
-        threads = [threading.Thread(target=self._publish, args=(name, enough)) for name in _PUBLISHERS]
+        threads = [threading.Thread(target=self._publish, args=(name, enough), daemon=True) for name in _PUBLISHERS]
         for thread in threads:
             thread.start()
         try:
