@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -67,6 +68,12 @@ class LogLine:
         """The time as HTML's `datetime` takes it: UTC, milliseconds."""
         # Without USE_TZ the time is naive and means TIME_ZONE, which Django makes the process's own.
         return self.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @property
+    def shown_time(self) -> str:
+        """The time as a reader takes it: the current language and time zone."""
+        local = timezone.localtime(self.time) if timezone.is_aware(self.time) else self.time
+        return f"{date_format(local)}, {date_format(local, 'H:i:s T')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

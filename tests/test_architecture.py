@@ -107,7 +107,8 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "wording": {"health", "livelog"},
     "filters": SITE_SIDE | {"panel", "periods", "query"},
     "admin": SITE_SIDE | {"changelists", "exporting", "filters", "health", "listing", "search", "wording"},
-    "templatetags": SITE_SIDE,
+    "log_lines": {"livelog"},
+    "templatetags": SITE_SIDE | {"log_lines"},
     "management": {"management"},  # and all the others, added below
 }
 ALLOWED["management"] = set(ALLOWED)

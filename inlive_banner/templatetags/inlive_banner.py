@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django import template
@@ -20,7 +21,8 @@ from inlive_banner.access import may_read_log
 from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
-from inlive_banner.livelog import read_live_log
+from inlive_banner.livelog import LogLine, read_live_log
+from inlive_banner.log_lines import render_lines
 from inlive_banner.page import banner_assets, in_cached_fragment, is_staff_page, nonce_of
 from inlive_banner.panel import panel_context
 from inlive_banner.query import Cursor, parse_query
@@ -45,6 +47,7 @@ def inlive_number(value: float | None, digits: int = 0) -> str:
 
 
 _BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
+_LINE_TEMPLATE = "inlive_banner/log_line.html"
 
 
 @register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
@@ -163,6 +166,14 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
         **panel_context(log, params),
         **assets,
     }
+
+
+@register.simple_tag(takes_context=True)
+def inlive_log_lines(context: Context, lines: Iterable[LogLine]) -> SafeString:
+    """Render lines of the log, each as `inlive_banner/log_line.html` has it."""
+    page = cast("template.Template", context.template)  # set while a page renders
+    line = page.engine.get_template(_LINE_TEMPLATE)
+    return render_lines(lines, lambda values: line.render(context.new(values)))
 
 
 def _build(context: Context, tag: str, **arguments: Any) -> Banner:
