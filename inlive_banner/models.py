@@ -181,6 +181,28 @@ class Position(models.Model):
         return f"stream {self.stream_id} at {self.last_event_id}"
 
 
+class Lease(models.Model):
+    """Which of the workers that share the streams out records this one. Shown nowhere, as is `LiveWorker`."""
+
+    stream_id = models.PositiveBigIntegerField(primary_key=True)
+    holder = models.CharField(max_length=200, blank=True, default="", db_index=True)
+    """The `LiveWorker` that has it, "" for nobody. It counts for as long as that one lives."""
+
+    def __str__(self) -> str:
+        return f"stream {self.stream_id} of {self.holder or 'nobody'}"
+
+
+class LiveWorker(models.Model):
+    """A worker that shares the streams out with others, and says again and again that it lives."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    alive_until = models.DateTimeField()
+    """By the database's clock, which is the same for all workers."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Gap(models.Model):
     """A place in a stream where events are missing from the record: the channel's log no longer had them."""
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from django.db import connections
 
+from inlive_banner.tail.sharing import SharedWorker
 from inlive_banner.tail.worker import Phase, Worker
 
 __all__ = ["run_workers"]
@@ -26,11 +27,11 @@ _POLL_SECONDS = 0.1
 
 _MEANWHILE_SECONDS = 5.0
 
-_Inbox: TypeAlias = "queue.SimpleQueue[tuple[Worker | None, BaseException | None]]"
+_Inbox: TypeAlias = "queue.SimpleQueue[tuple[Worker | SharedWorker | None, BaseException | None]]"
 """What the main thread is told: a worker has ended, with its error; or, without a worker, a signal has come."""
 
 
-def run_workers(workers: Sequence[Worker], *, meanwhile: Callable[[], object] | None = None) -> None:
+def run_workers(workers: Sequence[Worker | SharedWorker], *, meanwhile: Callable[[], object] | None = None) -> None:
     """Run each worker in a thread of its own until all have ended. Call it in the main thread.
 
     `meanwhile`, if any, is called every few seconds for as long as they run, in one more thread. It must not raise.
@@ -63,7 +64,7 @@ def run_workers(workers: Sequence[Worker], *, meanwhile: Callable[[], object] | 
         raise error
 
 
-def _run(worker: Worker, inbox: _Inbox) -> None:
+def _run(worker: Worker | SharedWorker, inbox: _Inbox) -> None:
     failure: BaseException | None = None
     try:
         worker.run()

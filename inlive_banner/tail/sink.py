@@ -24,7 +24,7 @@ from inlive_banner.tail.coverage import Coverage, Hole, lost_between, replay_end
 from inlive_banner.tail.inserting import insert_rows
 from inlive_banner.tail.records import Record, Row
 
-__all__ = ["Report", "Sink"]
+__all__ = ["Report", "Sink", "holder_name"]
 
 _IDS_PER_QUERY = 500
 """SQLite before 3.32 takes 999 variables in a statement."""
@@ -53,6 +53,11 @@ class Report:
     """When the channel received the newest interaction among the new records; None where none is one."""
 
 
+def holder_name() -> str:
+    """What this process is called in the database: `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class Sink:
     """Writes the records of one stream. Any number of sinks, in any processes, may write the same stream."""
 
@@ -60,7 +65,7 @@ class Sink:
         self.stream_id = stream_id
         self._using = using
         self._positions = Position.objects.using(using)
-        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.holder = holder_name()
         """Who writes, as the position's row names it."""
         self._connected_since: datetime | None = None
         self._pruned_before = date.min

@@ -21,6 +21,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from inlive_banner.tail.pace import Backlog, Pace, View
+from inlive_banner.tail.sharing import SharedWorker
 from inlive_banner.tail.worker import Phase, Worker
 
 if TYPE_CHECKING:
@@ -115,12 +116,13 @@ def _phase(phase: Phase) -> str:
         Phase.CONNECTING: _("connecting"),
         Phase.CHANNEL_AWAY: _("waiting for the channel"),
         Phase.DATABASE_AWAY: _("waiting for the database"),
+        Phase.ELSEWHERE: _("left to another worker"),
     }.get(phase, _("ended"))
 
 
 @contextmanager
 def shown_on_terminal(
-    workers: Mapping[int, Worker],
+    workers: Mapping[int, Worker | SharedWorker],
     paces: Mapping[int, Pace],
     *,
     dry_run: bool = False,

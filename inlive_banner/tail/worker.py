@@ -22,13 +22,13 @@ from inlive_banner.tail.records import Init, Record
 from inlive_banner.tail.sink import Report, Sink
 from inlive_banner.tail.source import Source, Subscription
 
-__all__ = ["Phase", "Worker"]
+__all__ = ["DATABASE_AWAY", "Phase", "Worker"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_DATABASE_AWAY = (OperationalError, InterfaceError)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 """What Django raises where the database can't be reached, is locked, or went away: the same call may work later."""
 
 _STABLE_SECONDS = 5.0
@@ -47,6 +47,8 @@ class Phase(enum.Enum):
     """Reads and records."""
     CHANNEL_AWAY = "waiting for the channel"
     DATABASE_AWAY = "waiting for the database"
+    ELSEWHERE = "left to another worker"
+    """Of workers that share the streams out: this one isn't ours now."""
     ENDED = "ended"
 
 
@@ -202,7 +204,7 @@ class Worker:
             return  # it would only wait once more
         try:
             self._sink.end()
-        except _DATABASE_AWAY as error:
+        except DATABASE_AWAY as error:
             # Only the admin's view of who follows is stale now; the next connection writes it anew.
             logger.debug("stream=%s holder=%s not taken back: %s", self._sink.stream_id, self._sink.holder, error)
             self._sink.disconnect()
@@ -212,7 +214,7 @@ class Worker:
         while True:
             try:
                 result = call()
-            except _DATABASE_AWAY as error:
+            except DATABASE_AWAY as error:
                 self._sink.disconnect()
                 self._enter(Phase.DATABASE_AWAY, error)
                 if self._stopping.wait(self._database_backoff.next_seconds()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -19,10 +19,12 @@ from inlive_banner.exceptions import ConfigurationError, InliveBannerError, Sour
 from inlive_banner.outbox import send_pending
 from inlive_banner.tail.counting import prune_quiet_stream
 from inlive_banner.tail.dry_run import DryRunSink
+from inlive_banner.tail.leases import Leases
 from inlive_banner.tail.pace import Pace
 from inlive_banner.tail.reporter import Reporter
 from inlive_banner.tail.service import run_workers
-from inlive_banner.tail.sink import Report, Sink
+from inlive_banner.tail.sharing import SharedWorker, shared_out
+from inlive_banner.tail.sink import Report, Sink, holder_name
 from inlive_banner.tail.source import Source
 from inlive_banner.tail.status import shown_on_terminal
 from inlive_banner.tail.worker import Worker
@@ -76,6 +78,12 @@ class Command(BaseCommand):
             help="a configured stream; may be repeated (default: all configured streams)",
         )
         parser.add_argument(
+            "--share",
+            action="store_true",
+            help="share the streams out among all workers that are started with this and the same streams; those of "
+            "one that dies are taken over within 10 seconds",
+        )
+        parser.add_argument(
             "--once", action="store_true", help="record what the channel holds now, then exit, instead of following"
         )
         parser.add_argument(
@@ -101,6 +109,9 @@ class Command(BaseCommand):
     def handle(
         self, *, stream: list[int] | None, once: bool, dry_run: bool, batch_size: int, verbosity: int, **options: Any
     ) -> None:
+        if options["share"] and (once or dry_run):
+            sentence = "--share is for workers that follow; leave it out with --once and --dry-run."
+            raise CommandError(sentence, returncode=EXIT_USAGE)
         reporter = Reporter(self.stdout, as_json=options["format"] == "json", dry_run=dry_run)
         make_sink = DryRunSink if dry_run else Sink
         with _notices_on_stderr(_LEVELS[verbosity]):
@@ -109,8 +120,10 @@ class Command(BaseCommand):
                     settings.stream(stream_id).stream_id for stream_id in stream or settings.streams
                 )
                 paces = {stream_id: Pace() for stream_id in streams}
-                workers = {
-                    stream_id: Worker(
+
+                def make_worker(stream_id: int) -> Worker:
+                    pace = paces[stream_id]
+                    return Worker(
                         _source(stream_id),
                         make_sink(stream_id),
                         once=once or dry_run,
@@ -119,7 +132,10 @@ class Command(BaseCommand):
                         on_connected=pace.connected,
                         retention_seconds=settings.RETENTION,
                     )
-                    for stream_id, pace in paces.items()
+
+                shared = {id_: SharedWorker(partial(make_worker, id_)) for id_ in streams if options["share"]}
+                workers: Mapping[int, Worker | SharedWorker] = shared or {
+                    stream_id: make_worker(stream_id) for stream_id in streams
                 }
                 # Not beside JSON: on one terminal, each line of it would go through the status.
                 shown = shown_on_terminal(
@@ -129,7 +145,8 @@ class Command(BaseCommand):
                     keep_last=not (once or dry_run),  # whose summary says the same
                     no_color=options["no_color"],
                 )
-                with shown if verbosity and options["format"] == "text" else nullcontext():
+                shares = shared_out(shared, Leases(holder_name(), shared)) if shared else nullcontext()
+                with shown if verbosity and options["format"] == "text" else nullcontext(), shares:
                     run_workers(
                         list(workers.values()), meanwhile=None if once or dry_run else partial(_do_chores, streams)
                     )
