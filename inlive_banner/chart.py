@@ -11,6 +11,7 @@ from datetime import datetime
 from django.utils.formats import date_format
 
 from inlive_banner.buckets import Buckets
+from inlive_banner.numbers import localised
 
 __all__ = ["BAR_STEP", "HEIGHT", "Chart", "ChartBar", "make_chart"]
 
@@ -42,6 +43,12 @@ class ChartBar:
     label: str
     """Its time in words."""
     count: int
+    width: int = BAR_STEP - 2 * _GAP
+
+    @property
+    def count_words(self) -> str:
+        """The count as it is shown."""
+        return localised(self.count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +67,6 @@ class Chart:
     def width(self) -> int:
         """Of the drawing."""
         return BAR_STEP * len(self.bars)
-
-    @property
-    def bar_width(self) -> int:
-        """Of each bar."""
-        return BAR_STEP - 2 * _GAP
 
     @property
     def total(self) -> int:

@@ -1,15 +1,16 @@
 """The counts of a stream over a period, read from its rollups.
 
-A period is covered by the longest spans that fit: months, days, and quarter hours at its two ends. Each stretch is a
-part of one statement, because databases read an index well for one range and badly for several.
+A period is covered by the longest spans that fit: months, days, and quarter hours at its two ends; where more than half
+of a month or day is meant, by all of it without the rest. Each stretch is a part of one statement, because databases
+read an index well for one range and badly for several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connections
 from django.db.models import IntegerField, Max, Min, QuerySet, Sum
@@ -29,7 +30,19 @@ TOP_LINES = 10
 ByLabel: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 """(action, label) -> (count, viewed)."""
 
-_Stretch: TypeAlias = tuple[Span, datetime | None, datetime | None]
+
+_Part: TypeAlias = tuple[str, list[Any]]
+"""A statement and its parameters."""
+
+
+class _Stretch(NamedTuple):
+    """Rollups of one span, one after the other."""
+
+    span: Span
+    since: datetime | None
+    until: datetime | None
+    sign: int = 1
+    """-1 where they are to be taken off: they are the rest of a longer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +57,7 @@ class Counts:
     """A stream's rollups of one action."""
 
     def __init__(self, stream_id: int, action: str, *, now: datetime, using: str) -> None:
+        self._stream_id = stream_id
         self._rollups = Rollup.objects.using(using).filter(stream_id=stream_id).order_by()
         self._action = action
         self._now = now
@@ -51,31 +65,36 @@ class Counts:
 
     def by_label(self, dimension: Dimension, value: str, period: Period) -> ByLabel:
         """What the period had of the action and of views, by label."""
-        series = self._rollups.filter(dimension=dimension, value=value, action__in={self._action, VIEW})
-        parts = [
-            # Summed here: to group them, SQLite would read an index that begins as they are grouped, and all of it.
-            _in_stretch(series, stretch).values_list("action", "label", "count", "viewed")
-            for stretch in _cover(period, self._now, has_minutes=dimension != Dimension.PAGE)
-        ]
+        stretches = list(_cover(period, self._now, has_minutes=dimension != Dimension.PAGE))
         found: ByLabel = {}
-        # No part at all: a day that the zone has left out.
-        for action, label, count, viewed in parts[0].union(*parts[1:], all=True) if parts else ():
+        # Summed here: to group them, SQLite would read an index that begins as they are grouped, and all of it.
+        parts = [
+            self._part(("action", "label"), stretch, dimension=dimension, action=of_action, value=value)
+            for of_action in sorted({self._action, VIEW})
+            for stretch in stretches
+        ]
+        for action, label, count, viewed in self._rows("{parts}", parts):
             before = found.get((action, label), (0, 0))
             found[action, label] = (before[0] + count, before[1] + viewed)
         return found
 
     def most(self, dimension: Dimension, period: Period, who: str) -> tuple[Bar, ...]:
         """The values that had most, the most first."""
-        of_action = self._rollups.filter(dimension=dimension, action=self._action)
         # By the label first, as the index has it.
         labels = [""] if who == PEOPLE else self._labels(with_people=who == EVERYTHING)
+        # Summed outside: to group them here, SQLite would read the index that is ordered by value, which is longer.
         parts = [
-            # Summed outside: to group them here, SQLite would read the index that is ordered by value, which is longer.
-            _in_stretch(of_action.filter(label=label), stretch).values_list("value", "count")
+            self._part(("value",), stretch, dimension=dimension, action=self._action, label=label)
             for label in labels
             for stretch in _cover(period, self._now, has_minutes=dimension != Dimension.PAGE)
         ]
-        return tuple(Bar(value=value, count=int(count)) for value, count in self._ranked(parts))
+        # The empty part is for where there is but one: SQLite would make that one statement with what is around it.
+        ranked = (
+            "SELECT parts.value, SUM(parts.counted) AS total FROM (SELECT '' AS value, 0 AS counted, 0 AS viewed "  # noqa: S608
+            "WHERE 1 = 0 UNION ALL {parts}) AS parts GROUP BY parts.value "
+            f"HAVING SUM(parts.counted) > 0 ORDER BY total DESC, parts.value LIMIT {TOP_LINES}"
+        )
+        return tuple(Bar(value=value, count=int(count)) for value, count in self._rows(ranked, parts))
 
     def over_time(self, dimension: Dimension, value: str, period: Period, who: str) -> Buckets | None:
         """The counts in pieces that fit a chart; None where nothing was ever counted, or not by so short pieces."""
@@ -93,9 +112,9 @@ class Counts:
             if since >= until:
                 return None
         buckets = make_buckets(since, until, period.zone, is_hour=period.key == "hour", now=self._now)
-        stretches: list[_Stretch] = [(buckets.span, since, until)]
+        stretches = [_Stretch(buckets.span, since, until)]
         if buckets.span == Span.DAY:  # the reader's first and last days aren't days of UTC
-            stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER)))
+            stretches = list(_cover_by(since, until, (Span.DAY, Span.QUARTER), may_take_off=False))
         if buckets.unit == "day":
             return buckets.filled(self._by_day(_in_stretch(series, stretches[0]), buckets))
         parts = [_in_stretch(series, stretch).values_list("start", "count") for stretch in stretches]
@@ -119,34 +138,59 @@ class Counts:
         ever = self._rollups.filter(dimension=Dimension.ALL, value="", span=Span.EVER, action=self._action)
         return [label for label in ever.values_list("label", flat=True) if label or with_people]
 
-    def _ranked(self, parts: Iterable[QuerySet[Rollup, Any]]) -> list[tuple[str, int]]:
-        # Written as SQL, because Django can't sum what a union gives. Each part is Django's own.
-        compiled = [part.query.get_compiler(self._using).as_sql() for part in parts]
-        if not compiled:
-            return []
-        parted = " UNION ALL ".join(f"SELECT * FROM ({sql}) AS part" for sql, _ in compiled)  # noqa: S608
-        named = f"SELECT '' AS value, 0 AS counted WHERE 1 = 0 UNION ALL {parted}"
-        sql = (
-            f"SELECT ranked.value, SUM(ranked.counted) AS total FROM ({named}) AS ranked "  # noqa: S608
-            f"GROUP BY ranked.value ORDER BY total DESC, ranked.value LIMIT {TOP_LINES}"
+    def _part(self, columns: Sequence[str], stretch: _Stretch, **filters: str) -> _Part:
+        """The counts of one stretch: the columns, count and viewed. Negative where they are to be taken off."""
+        # As SQL: a page of a year has 20 of these, and Django takes longer to write them than the database to read.
+        operations = connections[self._using].ops
+        quote = operations.quote_name
+        conditions: list[tuple[str, Any]] = [
+            ("stream_id = %s", self._stream_id),
+            ("span = %s", int(stretch.span)),
+            *((f"{quote(column)} = %s", str(value)) for column, value in filters.items()),
+        ]
+        if stretch.since is not None:
+            conditions += (
+                (f"{quote('start')} {sign} %s", operations.adapt_datetimefield_value(moment))
+                for sign, moment in ((">=", stretch.since), ("<", stretch.until))
+            )
+        selected = ", ".join(
+            [
+                *(f"{quote(column)} AS {quote(column)}" for column in columns),
+                f"{stretch.sign} * {quote('count')} AS counted",
+                f"{stretch.sign} * viewed AS viewed",
+            ]
         )
+        where = " AND ".join(condition for condition, _ in conditions)
+        # Names of ours; values are parameters.
+        sql = f"SELECT {selected} FROM {quote(Rollup._meta.db_table)} WHERE {where}"  # noqa: S608, SLF001
+        return sql, [value for _, value in conditions]
+
+    def _rows(self, sql: str, parts: Sequence[_Part]) -> list[Any]:
+        """What the statement gives, in which `{parts}` are all of them; nothing where there is none.
+
+        That is for a day that the zone has left out.
+        """
+        if not parts:
+            return []
         with connections[self._using].cursor() as cursor:
-            cursor.execute(sql, [param for _, params in compiled for param in params])
+            together = " UNION ALL ".join(part for part, _ in parts)
+            cursor.execute(sql.format(parts=together), [value for _, values in parts for value in values])
             return list(cursor.fetchall())
 
 
 def _in_stretch(rollups: QuerySet[Rollup], stretch: _Stretch) -> QuerySet[Rollup]:
-    span, since, until = stretch
-    rollups = rollups.filter(span=span)
-    return rollups if since is None else rollups.filter(start__gte=since, start__lt=until)
+    rollups = rollups.filter(span=stretch.span)
+    if stretch.since is None:
+        return rollups
+    return rollups.filter(start__gte=stretch.since, start__lt=stretch.until)
 
 
 def _cover(period: Period, now: datetime, *, has_minutes: bool) -> Iterator[_Stretch]:
     """The stretches that together are the period, each moment once; of what is still to come, nothing or all."""
     if period.since is None or period.until is None:
-        yield (Span.EVER, None, None)
+        yield _Stretch(Span.EVER, None, None)
     elif period.key == "hour" and has_minutes:
-        yield (Span.MINUTE, period.since, period.until)
+        yield _Stretch(Span.MINUTE, period.since, period.until)
     else:
         until = period.until
         if until > now:
@@ -155,21 +199,37 @@ def _cover(period: Period, now: datetime, *, has_minutes: bool) -> Iterator[_Str
         yield from _cover_by(period.since, until, (Span.MONTH, Span.DAY, Span.QUARTER))
 
 
-def _cover_by(since: datetime, until: datetime, spans: tuple[Span, ...]) -> Iterator[_Stretch]:
+def _cover_by(
+    since: datetime, until: datetime, spans: tuple[Span, ...], *, may_take_off: bool = True, sign: int = 1
+) -> Iterator[_Stretch]:
     if since >= until:
         return
     span, *shorter = spans
-    first, last = (_start(since, span), _start(until, span))
-    if first < since:
-        first = _next(first, span)
     if not shorter:  # whatever isn't on a quarter hour is taken to be
-        yield (span, since, until)
-    elif first >= last:
-        yield from _cover_by(since, until, tuple(shorter))
-    else:
-        yield (span, first, last)
-        yield from _cover_by(since, first, tuple(shorter))
-        yield from _cover_by(last, until, tuple(shorter))
+        yield _Stretch(span, since, until, sign)
+        return
+    first, last = _start(since, span), _start(until, span)
+    added: list[tuple[datetime, datetime]] = []
+    taken_off: list[tuple[datetime, datetime]] = []
+    if first < since:
+        following = _next(first, span)
+        if may_take_off and following <= until and since - first < following - since:
+            taken_off.append((first, since))
+        else:
+            added.append((since, min(following, until)))
+            first = following
+    if last < until and first <= last:
+        following = _next(last, span)
+        if may_take_off and following - until < until - last:
+            taken_off.append((until, following))
+            last = following
+        else:
+            added.append((last, until))
+    if first < last:
+        yield _Stretch(span, first, last, sign)
+    for pieces, sign_of_pieces in ((added, sign), (taken_off, -sign)):
+        for begin, end in pieces:
+            yield from _cover_by(begin, end, tuple(shorter), may_take_off=may_take_off, sign=sign_of_pieces)
 
 
 def _start(moment: datetime, span: Span) -> datetime:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from django.db import DEFAULT_DB_ALIAS
-from django.utils import timezone
+from django.utils import dateformat, timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from inlive_banner.conf import settings
@@ -73,7 +75,7 @@ class LogLine:
     def shown_time(self) -> str:
         """The time as a reader takes it: the current language and time zone."""
         local = timezone.localtime(self.time) if timezone.is_aware(self.time) else self.time
-        return f"{date_format(local)}, {date_format(local, 'H:i:s T')}"
+        return f"{_date_words(local.date(), get_language())}, {local:%H:%M:%S} {dateformat.format(local, 'T')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,11 @@ def read_live_log(
         )
 
     return read_at_one_moment(query.stream_id, read, using=using)
+
+
+@lru_cache(maxsize=100)
+def _date_words(date: date, language: str | None) -> str:  # noqa: ARG001  (what is cached, is so for a language)
+    return date_format(date)
 
 
 def _line(row: Interaction) -> LogLine:

@@ -75,7 +75,7 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "rows": {"envelope", "models", "query"},
     "counts": {"buckets", "envelope", "models", "periods", "query"},
     "figures": {"buckets", "counts", "envelope", "models", "periods", "query", "rows"},
-    "chart": {"buckets"},
+    "chart": {"buckets", "numbers"},
     "livelog": {"conf", "envelope", "figures", "models", "moment", "query", "rows"},
     "panel": {"chart", "counts", "envelope", "livelog", "models", "periods", "query"},
     "exporting": {"models"},
@@ -107,8 +107,9 @@ ALLOWED: dict[str, AbstractSet[str]] = {
     "wording": {"health", "livelog"},
     "filters": SITE_SIDE | {"panel", "periods", "query"},
     "admin": SITE_SIDE | {"changelists", "exporting", "filters", "health", "listing", "search", "wording"},
-    "log_lines": {"livelog"},
-    "templatetags": SITE_SIDE | {"log_lines"},
+    "repeating": set(),
+    "numbers": set(),
+    "templatetags": SITE_SIDE | {"numbers", "repeating"},
     "management": {"management"},  # and all the others, added below
 }
 ALLOWED["management"] = set(ALLOWED)

@@ -31,7 +31,7 @@ def test_bars_stand_side_by_side_on_the_ground_as_high_as_their_counts():
     assert [bar.height for bar in chart.bars] == [0, 7.5, HEIGHT]
     assert all(bar.y + bar.height == HEIGHT for bar in chart.bars)
     for number, bar in enumerate(chart.bars):
-        assert number * BAR_STEP < bar.x < bar.x + chart.bar_width < (number + 1) * BAR_STEP
+        assert number * BAR_STEP < bar.x < bar.x + bar.width < (number + 1) * BAR_STEP
 
 
 def test_bars_know_their_time_in_milliseconds():

@@ -10,11 +10,16 @@ from random import Random
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inlive_banner import figures, rows
+from inlive_banner.counts import Counts, _cover_by
 from inlive_banner.figures import Bar, Figures, Totals, read_figures
-from inlive_banner.models import DayUnique, Interaction, Rollup, rollup_value
+from inlive_banner.models import DayUnique, Interaction, Rollup, Span, rollup_value
+from inlive_banner.periods import Period
 from inlive_banner.query import EVERYTHING, OTHERS, PEOPLE, parse_query
+from inlive_banner.rollups import BEGINNING
 from inlive_banner.rows import LogRows
 from inlive_banner.tail.sink import Sink
 from tests.rows import make_interaction, save_rollups
@@ -287,12 +292,36 @@ def test_visitors_of_a_day_are_those_of_the_utc_day_of_that_date(database_alias,
     assert found.visitors_before == 10 ** (today - 21)
 
 
+QUARTER = timedelta(minutes=15)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+QUARTERS = st.integers(0, 450 * 96)
+
+
+@settings(max_examples=500)
+@given(QUARTERS, QUARTERS)
+def test_any_period_is_covered_once_by_few_rollups(first: int, second: int) -> None:
+    """Half of the days of two months, and half of the quarter hours of two days, at most."""
+    since, until = BEGIN + min(first, second) * QUARTER, BEGIN + max(first, second) * QUARTER
+    spans = (Span.MONTH, Span.DAY, Span.QUARTER)
+    marks: Counter[datetime] = Counter()
+    rollups: Counter[Span] = Counter()
+    for stretch in _cover_by(since, until, spans):
+        marks[stretch.since] += stretch.sign
+        marks[stretch.until] -= stretch.sign
+        rollups[stretch.span] += (stretch.until - stretch.since) // timedelta(seconds=stretch.span)
+
+    assert {mark: step for mark, step in marks.items() if step} == ({since: 1, until: -1} if since < until else {})
+    if until - since > timedelta(days=62):
+        assert rollups[Span.DAY] <= 2 * 16
+        assert rollups[Span.QUARTER] <= 2 * 48
+
+
 YEAR_QUARTERS = 365 * 96
 
 
 @pytest.fixture
 def year(database_alias):
-    """A year of one banner's counts: every quarter hour, and every day."""
+    """A year of one banner's counts: a click each quarter hour, and what that comes to by day and month."""
     connection = connections[database_alias]
     if connection.vendor == "sqlite":
         start = "strftime('%%Y-%%m-%%d %%H:%%M:%%S', '2025-11-25 00:00:00', (n * %s) || ' seconds')"
@@ -305,12 +334,14 @@ def year(database_alias):
             for span, size in ((900, YEAR_QUARTERS), (86_400, 365)):
                 cursor.execute(
                     f"{numbers} INSERT INTO inlive_banner_rollup ({columns}) "
-                    f"SELECT 15, %s, %s, 'click', %s, {start}, '', 1, 0 FROM numbers",
-                    [size - 1, dimension, value, span, span],
+                    f"SELECT 15, %s, %s, 'click', %s, {start}, '', %s, 0 FROM numbers",
+                    [size - 1, dimension, value, span, span, span // 900],
                 )
         for dimension, value in (("all", ""), ("banner", "sale")):
-            for month in range(12):
-                start = datetime(2025 + (month + 11) // 12, (month + 11) % 12 + 1, 1, tzinfo=UTC)
+            begin, end = datetime(2025, 11, 25, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
+            for month in range(10, 23):
+                start = datetime(2025 + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+                following = (start + timedelta(days=32)).replace(day=1)
                 Rollup.objects.using(database_alias).create(
                     stream_id=15,
                     dimension=dimension,
@@ -318,8 +349,11 @@ def year(database_alias):
                     action="click",
                     span=2_592_000,
                     start=start,
-                    count=1,
+                    count=96 * (min(following, end) - max(start, begin)).days,
                 )
+            Rollup.objects.using(database_alias).create(
+                stream_id=15, dimension=dimension, value=value, action="click", span=0, start=BEGINNING, count=365 * 96
+            )
         cursor.execute("ANALYZE")
     return database_alias
 
@@ -340,9 +374,33 @@ def rows_read(connection, queries):
     return total
 
 
+def test_all_time_is_read_as_one_count_of_each_value_and_not_as_all_that_there_is(year):
+    connection = connections[year]
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    if connection.vendor == "sqlite":
+        connection.connection.set_progress_handler(count, 10)
+    try:
+        with CaptureQueriesContext(connection) as captured:
+            banners = Counts(15, "click", now=NOW, using=year).most("banner", Period(), PEOPLE)
+    finally:
+        if connection.vendor == "sqlite":
+            connection.connection.set_progress_handler(None, 0)
+
+    assert banners == (Bar(value="sale", count=365 * 96),)
+    if connection.vendor == "sqlite":
+        assert steps * 10 < 1000
+    else:
+        assert rows_read(connection, captured) < 100
+
+
 @pytest.mark.parametrize("params", [{}, {"banner": "sale"}], ids=["all", "banner"])
 def test_year_is_read_as_months_and_days_and_not_as_quarter_hours(year, params):
-    """Each of the handful of sums reads months, days at both ends, and the quarter hours of two days at most."""
+    """Each of the handful of sums reads months, days at both ends, and the quarter hours of two half days at most."""
     connection = connections[year]
     asked = {"from": "2025-11-25", "to": "2026-11-23", "tz": "America/New_York", **params}
     steps = 0
@@ -360,7 +418,8 @@ def test_year_is_read_as_months_and_days_and_not_as_quarter_hours(year, params):
         if connection.vendor == "sqlite":
             connection.connection.set_progress_handler(None, 0)
 
-    assert found.totals.clicks == 11 + 5 + 23 + 20 + 76
+    assert found.totals.clicks == 364 * 96
+    assert [bar.count for bar in found.banners or ()] == ([] if params else [364 * 96])
     if connection.vendor == "sqlite":
         assert steps * 10 < 2 * YEAR_QUARTERS, "it takes some ten steps for each row that it reads"
     else:

@@ -13,19 +13,19 @@ from typing import Any, cast
 from django import template
 from django.http import HttpRequest, QueryDict
 from django.template.context import Context
-from django.utils import numberformat
-from django.utils.formats import get_format
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from inlive_banner.access import may_read_log
 from inlive_banner.banner import Banner, build_banner
 from inlive_banner.conf import settings, stream_id_of
 from inlive_banner.exceptions import InvalidBannerError
-from inlive_banner.livelog import LogLine, read_live_log
-from inlive_banner.log_lines import render_lines
+from inlive_banner.livelog import read_live_log
+from inlive_banner.numbers import localised
 from inlive_banner.page import banner_assets, in_cached_fragment, is_staff_page, nonce_of
 from inlive_banner.panel import panel_context
 from inlive_banner.query import Cursor, parse_query
+from inlive_banner.repeating import render_each
 
 register = template.Library()
 
@@ -33,21 +33,10 @@ register = template.Library()
 @register.filter
 def inlive_number(value: float | None, digits: int = 0) -> str:
     """The number with its thousands set apart, as the language does it; "" for None."""
-    if value is None:
-        return ""
-    # In threes where Django's formats know of no groups, as for Arabic: so the page's script writes it.
-    return numberformat.format(
-        value,
-        get_format("DECIMAL_SEPARATOR"),
-        digits,
-        get_format("NUMBER_GROUPING") or 3,
-        get_format("THOUSAND_SEPARATOR"),
-        force_grouping=True,
-    )
+    return "" if value is None else localised(value, digits)
 
 
 _BANNER_TEMPLATE = "inlive_banner/banner_with_assets.html"
-_LINE_TEMPLATE = "inlive_banner/log_line.html"
 
 
 @register.inclusion_tag(_BANNER_TEMPLATE, takes_context=True)
@@ -169,11 +158,17 @@ def inlive_logs(context: Context, *, stream_id: object = None) -> dict[str, Any]
 
 
 @register.simple_tag(takes_context=True)
-def inlive_log_lines(context: Context, lines: Iterable[LogLine]) -> SafeString:
-    """Render lines of the log, each as `inlive_banner/log_line.html` has it."""
+def inlive_each(context: Context, name: str, items: Iterable[object], template_name: str) -> SafeString:
+    """Render each item by a template, which knows it by `name` and nothing else, and is itself rendered once."""
     page = cast("template.Template", context.template)  # set while a page renders
-    line = page.engine.get_template(_LINE_TEMPLATE)
-    return render_lines(lines, lambda values: line.render(context.new(values)))
+    form_template = page.engine.get_template(template_name)
+    return render_each(items, lambda form: form_template.render(context.new({name: form})))
+
+
+@register.simple_tag
+def inlive_options(values: Iterable[str]) -> SafeString:
+    """Render what a field offers."""
+    return format_html_join("", '<option value="{}"></option>', ((value,) for value in values))
 
 
 def _build(context: Context, tag: str, **arguments: Any) -> Banner:

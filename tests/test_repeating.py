@@ -1,4 +1,4 @@
-"""The log's lines as HTML."""
+"""Many items of one form as HTML: the log's lines, and whatever else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from inlive_banner.livelog import LogLine
-from inlive_banner.log_lines import render_lines
+from inlive_banner.repeating import render_each
 
 HOSTILE = """<b a="b" c='d'>&amp; \ue000name\ue001 {{ name }}"""
 
@@ -29,7 +29,7 @@ def line(**overrides: Any) -> LogLine:
 
 
 def render(*lines: LogLine) -> str:
-    return render_lines(lines, lambda values: render_to_string("inlive_banner/log_line.html", values))
+    return render_each(lines, lambda form: render_to_string("inlive_banner/log_line.html", {"line": form}))
 
 
 def test_lines_are_what_the_template_makes_of_each() -> None:
@@ -59,7 +59,7 @@ def test_no_lines_are_nothing() -> None:
     assert render() == ""
 
 
-def test_tag_takes_a_sites_own_line() -> None:
+def test_tag_takes_a_sites_own_template() -> None:
     own = {
         "inlive_banner/log_line.html": "<p>{% if line %}{{ line.name }} at {{ line.page }}, {{ line.name }}{% endif %}"
     }
@@ -67,7 +67,9 @@ def test_tag_takes_a_sites_own_line() -> None:
         loaders=[("django.template.loaders.locmem.Loader", own)],
         libraries={"inlive_banner": "inlive_banner.templatetags.inlive_banner"},
     )
-    page = Template("{% load inlive_banner %}{% inlive_log_lines lines %}", engine=engine)
+    page = Template(
+        "{% load inlive_banner %}{% inlive_each 'line' lines 'inlive_banner/log_line.html' %}", engine=engine
+    )
 
     html = page.render(Context({"lines": [line(name="a&b"), line(name="c")], "secret": "not for the line"}))
 
