@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from html import escape
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 __all__ = ["Form", "render_each"]
@@ -38,5 +38,5 @@ def render_each(items: Iterable[object], render: Callable[[Form], str]) -> SafeS
     for item in items:
         pieces.append(text)
         for field, following in after_each:
-            pieces += (escape(getattr(item, field)), following)
+            pieces += (escape(str(getattr(item, field))), following)
     return mark_safe("".join(pieces))  # noqa: S308  (the template's own text, and values that are escaped)

@@ -25,7 +25,7 @@ from inlive_banner.query import EVERYTHING, Cursor, LogQuery
 
 __all__ = ["LOOKED_AT", "LogRows", "RowsPage"]
 
-LOOKED_AT = 5_000
+LOOKED_AT = 4_000
 """Rows of its index that one page looks at, at most: some 10 ms. Few pages need more than they show."""
 
 _ALL, _ACTION, _BANNER, _PAGE, _USER = "", "action", "name", "page", "user_id"
