@@ -39,6 +39,12 @@ class Server:
         return f"redis://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Of its process, which has been started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def client(self) -> Any:
         """A connection to it."""
         return redis.Redis(port=self.port, socket_timeout=5)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from inlive_banner.channel.notes import VIEWERS, decode_note
+from inlive_banner.channel.attendance import Attendance
+from inlive_banner.channel.notes import GREETING, VIEWERS, decode_note
 from inlive_banner.channel.presence import Presence
 from inlive_banner.channel.relay import Relay
 from inlive_banner.channel.stream import Stream
@@ -34,8 +35,9 @@ class Hub:
         self.log = log
         self.senders = senders
         self.streams: dict[int, Stream] = {}
-        self.relay = Relay(log)
         self.presence = Presence(log, self.streams)
+        self.attendance = Attendance(log, self.presence, self.streams)
+        self.relay = Relay(log, self.attendance)
         self.histories = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self.closing = False
         """True once streams are being ended: no new ones are taken."""
@@ -48,6 +50,7 @@ class Hub:
         await self.log.open(list(self.config.streams), self._committed, self._reset, self._note)
         self.streams.update((stream_id, Stream(self, stream)) for stream_id, stream in self.config.streams.items())
         self.presence.start()
+        self.attendance.start()
         self._beat(cycle(range(BEAT_SLOTS)))
 
     def keep_alive(self, subscriber: Subscriber) -> None:
@@ -71,6 +74,7 @@ class Hub:
         self.end_streams()
         if self._beat_timer is not None:
             self._beat_timer.cancel()
+        self.attendance.stop()
         await self.presence.stop()
         await self.log.close()
 
@@ -84,7 +88,7 @@ class Hub:
         stream, note = self.streams.get(stream_id), decode_note(data)
         if stream is None or note is None:
             return  # it opens just now; or a node of another version speaks
-        if note.kind == VIEWERS:
+        if note.kind in (VIEWERS, GREETING):
             self.presence.take(stream, note)
         else:
             self.relay.take(stream, note)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ANSWER", "PRIVATE", "REQUEST", "VIEWERS", "Note", "decode_note", "encode_note"]
+__all__ = ["ANSWER", "GREETING", "PRIVATE", "REQUEST", "VIEWERS", "Note", "decode_note", "encode_note"]
 
 PRIVATE, REQUEST, ANSWER = "private", "request", "answer"
-VIEWERS = "viewers"
+VIEWERS, GREETING = "viewers", "greeting"
 
 
 class Note(msgspec.Struct, omit_defaults=True):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from inlive_banner.channel.notes import VIEWERS, Note, encode_note
+from inlive_banner.channel.notes import GREETING, VIEWERS, Note, encode_note
 from inlive_banner.exceptions import LogUnavailableError
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ __all__ = ["Presence"]
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS = 4.0
+TELL_SECONDS = 3.0
 """Between two times that a node tells how many it has, though nothing has changed."""
-GONE_SECONDS = 12.0
+GONE_SECONDS = 10.0
 """A node that isn't heard of for so long has gone: three times in vain."""
+GREET_SECONDS = 0.3
+"""So long a node that begins to attend a stream waits until the others have told it of theirs."""
 MAX_UNTOLD = 20
 """Changes that wait to be told one by one; of more, only what they come to."""
 
@@ -41,8 +44,21 @@ class _Peer:
         self.heard_at = 0.0
 
 
+class _Greeting:
+    """What a node waits for that begins to attend a stream."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+        self.expected = math.inf
+        self.is_over = asyncio.Event()
+
+    def look(self) -> None:
+        if len(self.heard) >= self.expected:
+            self.is_over.set()
+
+
 class Presence:
-    """One for all streams of a node. It does nothing where the log isn't shared."""
+    """One for all streams of a node, of which it knows those that are attended. Nothing where the log isn't shared."""
 
     def __init__(self, log: Log, streams: Mapping[int, Stream]) -> None:
         self._log = log
@@ -52,6 +68,8 @@ class Presence:
         self._untold: defaultdict[int, list[Note]] = defaultdict(list)
         self._telling: dict[int, asyncio.Task[None]] = {}
         self._heard_itself_at: defaultdict[int, float] = defaultdict(float)
+        self._attended: set[int] = set()
+        self._greetings: dict[int, _Greeting] = {}
         self._beat: asyncio.TimerHandle | None = None
         self._stopped = False
 
@@ -69,15 +87,43 @@ class Presence:
         if self._log.is_shared and not self._stopped:
             self._tell(stream.stream_id, Note(VIEWERS, self._node, count=stream.announced))
 
+    async def greet(self, stream: Stream) -> None:
+        """Begin to count a stream's viewers: ask the other nodes for theirs, before anybody here is told a number."""
+        self._attended.add(stream.stream_id)
+        greeting = self._greetings[stream.stream_id] = _Greeting()
+        try:
+            note = Note(GREETING, self._node, count=stream.announced)
+            greeting.expected = await self._log.notify(stream.stream_id, encode_note(note))
+            greeting.look()
+            await asyncio.wait_for(greeting.is_over.wait(), GREET_SECONDS)
+        except (LogUnavailableError, TimeoutError) as error:
+            logger.debug("not all nodes have told of their viewers yet stream=%d: %r", stream.stream_id, error)
+        finally:
+            del self._greetings[stream.stream_id]
+
+    def forget(self, stream: Stream) -> None:
+        """Count a stream's viewers no more: nobody is here to be told."""
+        self._attended.discard(stream.stream_id)
+        self._peers.pop(stream.stream_id, None)
+        self._heard_itself_at.pop(stream.stream_id, None)
+
     def take(self, stream: Stream, note: Note) -> None:
         """Hear of another node."""
         now = asyncio.get_running_loop().time()
         if note.id == self._node:
             self._heard_itself_at[stream.stream_id] = now
             return
+        if note.kind == GREETING:
+            self.changed(stream)
         peer = self._peers[stream.stream_id][note.id]
         peer.heard_at = now
-        self._change(stream, peer, note.count)
+        greeting = self._greetings.get(stream.stream_id)
+        if greeting is None:
+            self._change(stream, peer, note.count)
+            return
+        peer.count = note.count  # who was there before isn't announced
+        greeting.heard.add(note.id)
+        greeting.look()
 
     async def stop(self) -> None:
         """Say goodbye, for all subscribers at once: they are about to leave."""
@@ -85,14 +131,15 @@ class Presence:
         if self._beat is None:
             return
         self._beat.cancel()
-        for stream_id in self._streams:
+        for stream_id in self._attended:
             self._tell(stream_id, Note(VIEWERS, self._node))
         await asyncio.gather(*self._telling.values())
 
     def _tell_all(self) -> None:
         loop = asyncio.get_running_loop()
         self._beat = loop.call_later(TELL_SECONDS, self._tell_all)
-        for stream in self._streams.values():
+        for stream_id in self._attended:
+            stream = self._streams[stream_id]
             self.changed(stream)
             # Who doesn't hear itself can't know who has gone.
             is_deaf = loop.time() - self._heard_itself_at[stream.stream_id] > 2 * TELL_SECONDS

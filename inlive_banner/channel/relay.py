@@ -15,6 +15,7 @@ from inlive_banner.channel.notes import ANSWER, PRIVATE, REQUEST, Note, encode_n
 from inlive_banner.exceptions import LogUnavailableError
 
 if TYPE_CHECKING:
+    from inlive_banner.channel.attendance import Attendance
     from inlive_banner.channel.logs.base import Log
     from inlive_banner.channel.stream import Stream
 
@@ -32,8 +33,9 @@ NOT_CONNECTED = 409
 class Relay:
     """One for all streams of a node."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, attendance: Attendance) -> None:
         self._log = log
+        self._attendance = attendance
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._answers: set[asyncio.Task[None]] = set()
 
@@ -66,6 +68,7 @@ class Relay:
             answer.add_done_callback(self._answers.discard)
 
     async def _ask(self, stream: Stream, note: Note) -> int:
+        await self._attendance.attend(stream)  # or the answer wouldn't be heard
         future = self._waiting[note.id] = asyncio.get_running_loop().create_future()
         try:
             if not await self._log.notify(stream.stream_id, encode_note(note)):

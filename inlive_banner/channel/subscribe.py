@@ -49,7 +49,7 @@ async def subscribe(
         await send(start)
         await send({"type": "http.response.body", "body": b""})
         return
-    await _refresh(stream, request)
+    await _refresh(stream, request, ticket)
     selection = _take_filter(stream, selection, trusted=ticket is not None)
     subscriber = Subscriber(
         stream,
@@ -85,10 +85,13 @@ async def subscribe(
         stream.filters.release(subscriber.selection)
 
 
-async def _refresh(stream: Stream, request: Request) -> None:
-    """Know what the client has seen at another node. Raises `RefusedError`."""
+async def _refresh(stream: Stream, request: Request, ticket: Ticket | None) -> None:
+    """Follow the stream, and know what the client has seen at another node. Raises `RefusedError`."""
     try:
-        await stream.log.refresh(stream.stream_id, _last_event_id(request))
+        await stream.hub.attendance.attend(stream)
+        # A worker that ends at the head has to be told of all that was acknowledged before it came, at any node.
+        is_worker = ticket is not None and ticket.silent
+        await stream.log.refresh(stream.stream_id, _last_event_id(request), to_newest=is_worker)
     except LogUnavailableError as error:
         raise RefusedError(
             503, "The channel's log can't be read now. Try again soon.", retry_after_seconds=1

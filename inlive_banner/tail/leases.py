@@ -57,7 +57,7 @@ class Leases:
 
     def renew(self) -> Share:
         """Say that this worker lives, take what has come free up to its share, and return what it has now."""
-        # Not update_or_create: its transaction reads first, and SQLite then refuses the write where another has written.
+        # Not update_or_create: its transaction reads first, and SQLite then refuses to write where another one has.
         if not self._workers.filter(name=self.name).update(alive_until=Now() + LEASE):
             self._workers.create(name=self.name, alive_until=Now() + LEASE)
         if not self._made:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
-from inlive_banner.channel import presence, relay
+from inlive_banner.channel import attendance, presence, relay
 from inlive_banner.channel.logs import redis_log
 from tests.channel.driver import (
     ABSENT,
     CLOSED,
     PUBLIC,
+    SIGNER,
     Answer,
-    Channel,
     Subscription,
     advance,
     eventually,
@@ -23,6 +24,7 @@ from tests.channel.driver import (
     run,
     settle,
 )
+from tests.channel.logs.test_redis_log import make_deaf
 from tests.engine import Server, running_cluster, running_server
 
 
@@ -49,7 +51,8 @@ def test_client_goes_on_at_another_node_that_has_not_heard_of_its_position(
             open_channel(tmp_path, log_url=engine.url) as one,
             open_channel(tmp_path, log_url=engine.url) as other,
         ):
-            other.app._log._engine._closed = True  # no wake-ups
+            await other.subscribe().started()
+            await make_deaf(other.app._log, PUBLIC)
             ids = [(await one.publish(number)).data["id"] for number in range(4)]
 
             reader = await other.subscribe(last_event_id=ids[2]).started()
@@ -111,26 +114,121 @@ def test_engine_that_is_away_is_answered_with_503_and_streams_stay_open(
     run(main())
 
 
-async def is_heard(*channels: Channel, stream_id: int = PUBLIC) -> None:
-    """Until the subscriptions of all of them stand."""
-    for channel in channels:
-        async with asyncio.timeout(10):
-            while not await channel.app._log.notify(stream_id, b"{}"):  # noqa: ASYNC110  (no event tells of it here)
-                await asyncio.sleep(0.01)
+def listeners(url: str) -> int:
+    """How many nodes hear the stream's wake-ups, by the engine's own count."""
+    address, _, prefix = url.partition("?prefix=")
+    client = redis.Redis.from_url(address)
+    return int(client.execute_command("PUBSUB", "SHARDNUMSUB", f"{prefix or 'inlive'}:{{{PUBLIC}}}:wake")[1])
 
 
-async def hears_itself(channel: Channel) -> None:
-    """Until its own subscription stands: what it tells, it hears."""
-    async with asyncio.timeout(10):
-        while not channel.app._hub.presence._heard_itself_at[PUBLIC]:
-            await advance(presence.TELL_SECONDS)
-            await asyncio.sleep(0.02)
+def test_node_without_subscribers_follows_nothing_and_misses_nothing_when_one_comes(tmp_path: Path, engine: Server):
+    url = f"{engine.url}?prefix={uuid.uuid4().hex}"
+
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=url) as one, open_channel(tmp_path, log_url=url) as other:
+            assert listeners(url) == 0
+            first = await one.subscribe().started()
+            for number in range(3):
+                assert (await other.publish(number)).status == 200
+            await first.count("broadcast", 3)
+            assert listeners(url) == 1
+            assert other.app._log.bounds(PUBLIC).head == 0
+
+            late = await other.subscribe(last_event_id="0").started()
+            fresh = await other.subscribe().started()
+            assert late.init.message["recovered"] is True
+            assert (await one.publish(3)).status == 200
+
+            assert [event.message for event in await late.count("broadcast", 4)] == [0, 1, 2, 3]
+            assert [event.message for event in await fresh.count("broadcast", 1)] == [3]
+            assert listeners(url) == 2
+
+    run(main())
+
+
+def test_stream_is_left_some_time_after_its_last_subscriber_and_nothing_is_missing_later(
+    tmp_path: Path, engine: Server
+):
+    url = f"{engine.url}?prefix={uuid.uuid4().hex}"
+
+    async def main() -> None:
+        async with open_channel(tmp_path, log_url=url) as one, open_channel(tmp_path, log_url=url) as other:
+            stays = await other.subscribe().started()
+            reader = await one.subscribe().started()
+            await one.publish("before")
+            (seen,) = await reader.count("broadcast", 1)
+            await advance(2 * attendance.LEAVE_SECONDS)
+            assert listeners(url) == 2, "left while somebody subscribes"
+            reader.hang_up()
+            await advance(attendance.LEAVE_SECONDS / 2)
+            assert listeners(url) == 2
+            await advance(attendance.LEAVE_SECONDS)
+            await eventually(lambda: listeners(url) == 1)
+            assert (await one.publish("meanwhile")).status == 200
+            assert (await other.publish("meanwhile, too")).status == 200
+
+            again = await one.subscribe(last_event_id=seen.id).started()
+            fresh = await one.subscribe().started()
+            await other.publish("after")
+
+            assert again.init.message["recovered"] is True
+            messages = [event.message for event in await again.count("broadcast", 3)]
+            assert messages == ["meanwhile", "meanwhile, too", "after"]
+            assert [event.message for event in await fresh.count("broadcast", 1)] == ["after"]
+            assert stays.of("broadcast")[-1].message == "after"
+
+    run(main())
+
+
+def test_node_that_begins_to_follow_counts_the_others_viewers_at_once_and_tells_nobody_of_them(
+    tmp_path: Path, store: str
+):
+    async def main() -> None:
+        async with (
+            open_channel(tmp_path, log_url=store) as one,
+            open_channel(tmp_path, log_url=store) as two,
+            open_channel(tmp_path, log_url=store) as three,
+        ):
+            for channel in (one, one, two):
+                await channel.subscribe().started()
+            await advance(1)
+
+            newest = await three.subscribe().started()
+
+            assert newest.init.message["viewer_count"] == 4
+            await advance(1)
+            await settle()
+            assert told(newest) == []
+
+    run(main())
+
+
+def test_worker_is_told_of_all_that_was_acknowledged_at_any_node(
+    tmp_path: Path, engine: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """Or one that ends at the head would leave some of it out."""
+    monkeypatch.setattr(redis_log, "CHECK_SECONDS", 10**6)
+
+    async def main() -> None:
+        async with (
+            open_channel(tmp_path, log_url=engine.url) as one,
+            open_channel(tmp_path, log_url=engine.url) as other,
+        ):
+            await other.subscribe().started()
+            await make_deaf(other.app._log, PUBLIC)
+            newest = (await one.publish("click")).data["id"]
+            plain = await other.subscribe().started()
+            worker = await other.subscribe(ticket=SIGNER.make_ticket(PUBLIC, silent=True)).started()
+
+            assert worker.init.message["head"] == newest
+            assert plain.init.message["head"] != newest
+
+    run(main())
 
 
 def test_private_message_reaches_its_subscriber_at_another_node(tmp_path: Path, store: str):
     async def main() -> None:
         async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
-            await is_heard(one, other)
             recipient = await one.subscribe().started()
             bystander = await one.subscribe().started()
 
@@ -149,7 +247,6 @@ def test_private_message_reaches_its_subscriber_at_another_node(tmp_path: Path, 
 def test_history_is_sent_by_the_node_that_has_the_subscriber(tmp_path: Path, store: str):
     async def main() -> None:
         async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
-            await is_heard(one, other)
             reader = await one.subscribe().started()
             for number in range(3):
                 await other.publish(number)
@@ -166,9 +263,7 @@ def test_history_is_sent_by_the_node_that_has_the_subscriber(tmp_path: Path, sto
 def test_refusal_of_a_history_comes_back_from_the_other_node(tmp_path: Path, store: str):
     async def main() -> None:
         async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
-            await is_heard(one, other)
             plain = await one.subscribe(stream_id=CLOSED).started()
-            await is_heard(other, stream_id=CLOSED)
 
             answer = await other.publish(ABSENT, type="request", token=plain.token, stream_id=CLOSED)
 
@@ -188,7 +283,7 @@ def test_node_that_does_not_answer_is_not_waited_for_long(
             open_channel(tmp_path, log_url=engine.url) as one,
             open_channel(tmp_path, log_url=engine.url) as other,
         ):
-            await is_heard(one, other)
+            await other.subscribe().started()
             assert (await one.publish("x", type="private", to_user_id="nobody-there")).status == 409
             assert one.app._hub is not None
             assert one.app._hub.relay._waiting == {}
@@ -218,10 +313,8 @@ def test_viewers_are_those_of_all_nodes_and_each_is_told_of_at_once_and_once(
 
     async def main() -> None:
         async with open_channel(tmp_path, log_url=store) as one, open_channel(tmp_path, log_url=store) as other:
-            await is_heard(one, other)
             first = await one.subscribe().started()
             await advance(1)
-            await eventually(lambda: other.app._hub.presence.elsewhere(PUBLIC) == 1)
             second = await other.subscribe().started()
             assert second.init.message["viewer_count"] == 2
             await advance(1)
@@ -245,11 +338,7 @@ def test_node_that_comes_later_knows_who_is_there_and_one_that_goes_takes_its_ow
         async with open_channel(tmp_path, log_url=store) as one:
             reader = await one.subscribe().started()
             await advance(1)
-            await hears_itself(one)
             async with open_channel(tmp_path, log_url=store) as other:
-                await hears_itself(other)
-                await advance(presence.TELL_SECONDS)
-                await eventually(lambda: other.app._hub.presence.elsewhere(PUBLIC) == 1)
                 for _ in range(2):
                     await other.subscribe().started()
                 await advance(1)
@@ -268,7 +357,6 @@ def test_node_that_is_not_heard_of_has_gone_unless_one_hears_nothing_at_all(
             open_channel(tmp_path, log_url=engine.url) as one,
             open_channel(tmp_path, log_url=engine.url) as other,
         ):
-            await is_heard(one, other)
             reader = await one.subscribe().started()
             await other.subscribe().started()
             await advance(1)
@@ -279,7 +367,7 @@ def test_node_that_is_not_heard_of_has_gone_unless_one_hears_nothing_at_all(
             for _ in range(5):
                 heard = one.app._hub.presence._heard_itself_at[PUBLIC]
                 if is_deaf:
-                    one.app._log._engine._closed = True
+                    await make_deaf(one.app._log, PUBLIC)
                 await advance(presence.TELL_SECONDS)
                 if not is_deaf:
                     await eventually(lambda heard=heard: one.app._hub.presence._heard_itself_at[PUBLIC] > heard)

@@ -93,10 +93,13 @@ class Bounds:
 
 
 OnCommit = Callable[[int, Sequence[Entry]], None]
-"""`on_commit(stream_id, entries)`: called on the event loop for what has become durable, before `append` returns."""
+"""`on_commit(stream_id, entries)`: called on the event loop for what has become durable, before `append` returns.
+
+Of a shared log, for streams that are attended only."""
 
 OnReset = Callable[[int], None]
-"""`on_reset(stream_id)`: called on the event loop where the log has lost what was fanned out of it."""
+"""`on_reset(stream_id)`: called on the event loop where the log has lost what was fanned out of it, and where a stream
+begins to be attended: what comes next doesn't join on to what came before."""
 
 OnNote = Callable[[int, bytes], None]
 """`on_note(stream_id, note)`: called on the event loop for what a node has given to `notify`; its own ones too."""
@@ -139,16 +142,25 @@ class Log(Protocol):
         Raises `LogUnavailableError`.
         """
 
-    async def refresh(self, stream_id: int, last_event_id: str) -> None:
+    async def refresh(self, stream_id: int, last_event_id: str, *, to_newest: bool = False) -> None:
         """See to it that `bounds` knows a position that a client has from another node. Raises `LogUnavailableError`.
 
-        Where there are no other nodes, it does nothing.
+        With `to_newest` it knows all that any node has acknowledged by now. Where there are no others, does nothing.
         """
 
-    async def notify(self, stream_id: int, note: bytes) -> bool:
-        """Tell the other nodes something that is stored nowhere, a JSON object; False where there are none.
+    async def attend(self, stream_id: int) -> bool:
+        """Fan out all that is appended to a stream from now on, and hear notes. Raises `LogUnavailableError`.
 
-        Raises `LogUnavailableError`.
+        True where that begins only now. A log that isn't shared fans out everything, always.
+        """
+
+    def leave(self, stream_id: int) -> None:
+        """The stream needs no longer be fanned out here. Appending to it goes on."""
+
+    async def notify(self, stream_id: int, note: bytes) -> int:
+        """Tell the nodes that attend a stream something that is stored nowhere, a JSON object.
+
+        Gives how many others hear it. Raises `LogUnavailableError`.
         """
 
     def bounds(self, stream_id: int) -> Bounds:

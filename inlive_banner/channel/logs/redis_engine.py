@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -69,7 +69,8 @@ class Engine:
     def __init__(self, url: str) -> None:
         self._url, self.prefix = parse_address(url)
         self._client: Client | None = None
-        self._listeners: list[asyncio.Task[None]] = []
+        self._listeners: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self) -> None:
@@ -124,14 +125,23 @@ class Engine:
         except _FAULTS as error:
             raise LogUnavailableError(f"The engine of the channel's log doesn't do it: {_words(error)}") from error
 
-    def listen(self, channels: Mapping[str, Hear]) -> None:
-        """Have each channel's function hear its messages; b"" where some may have been missed."""
-        for channel, hear in channels.items():
-            self._listeners.append(asyncio.ensure_future(self._listen(channel, hear)))
+    def listen(self, channel: str, hear: Hear) -> asyncio.Task[None]:
+        """Have a function hear a channel's messages; b"" when it begins to, and where some may have been missed."""
+        listener = asyncio.ensure_future(self._listen(channel, hear))
+        self._listeners.add(listener)
+        return listener
+
+    def hear_no_more(self, listener: asyncio.Task[None]) -> None:
+        """End a listener; its connection is let go in a task of its own."""
+        self._listeners.discard(listener)
+        ending = asyncio.ensure_future(end_tasks([listener]))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     async def close(self) -> None:
         """Let all connections go."""
         self._closed = True
+        await asyncio.gather(*self._endings)
         await end_tasks(self._listeners)
         if self._client is not None:
             with contextlib.suppress(*_FAULTS):

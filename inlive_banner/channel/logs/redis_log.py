@@ -80,7 +80,6 @@ class RedisLog:
             )
             await stream.begin(new_epoch=self._new_epoch)
             self._streams[stream_id] = stream
-        self._engine.listen({stream.channel: stream.hear for stream in self._streams.values()})
         self._tasks = [asyncio.ensure_future(self._check()), asyncio.ensure_future(self._trim())]
 
     async def append(self, draft: Draft) -> Appended:
@@ -114,16 +113,26 @@ class RedisLog:
             self._secrets = {day: await self._engine.get_or_set(key, made, seconds=max(left, SECRET_SECONDS))}
         return self._secrets[day]
 
-    async def refresh(self, stream_id: int, last_event_id: str) -> None:
+    async def refresh(self, stream_id: int, last_event_id: str, *, to_newest: bool = False) -> None:
         """Read what other nodes have appended, where a client has seen more than this one. Raises as `read_after`."""
-        await self._streams[stream_id].refresh(last_event_id)
+        stream = self._streams[stream_id]
+        if to_newest or not stream.knows(last_event_id):
+            await stream.follow()
 
-    async def notify(self, stream_id: int, note: bytes) -> bool:
-        """Tell the other nodes; False where there are none. Raises `LogUnavailableError`."""
+    async def attend(self, stream_id: int) -> bool:
+        """Fan out a stream from now on, and hear notes; True where that begins only now. Raises as `read_after`."""
+        return await self._streams[stream_id].attend()
+
+    def leave(self, stream_id: int) -> None:
+        """Fan out a stream no more."""
+        self._streams[stream_id].leave()
+
+    async def notify(self, stream_id: int, note: bytes) -> int:
+        """Tell the other nodes that attend the stream; how many they are. Raises `LogUnavailableError`."""
         return await self._streams[stream_id].notify(note)
 
     def bounds(self, stream_id: int) -> Bounds:
-        """What the log holds of a stream, as far as this node has fanned it out."""
+        """What the log holds of a stream, as far as this node has fanned it out; old where it isn't attended."""
         return self._streams[stream_id].bounds
 
     async def close(self) -> None:

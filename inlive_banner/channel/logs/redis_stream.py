@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,11 +14,17 @@ from inlive_banner.channel.logs.base import Appended, Bounds, Draft, Entry, OnCo
 from inlive_banner.channel.logs.redis_engine import Engine
 from inlive_banner.channel.logs.redis_scripts import APPEND, READ_AFTER, READ_NEWEST, STATE, TRIM
 from inlive_banner.envelope import parse_event_id
+from inlive_banner.exceptions import LogUnavailableError
 
 __all__ = ["RedisStream"]
 
 logger = logging.getLogger(__name__)
 
+LISTEN_SECONDS = 1.0
+"""So long is waited until wake-ups are heard. Where that takes longer, they are looked for every few seconds."""
+RETRY_FOR_SECONDS = 1.0
+"""How long reading is tried again."""
+RETRY_SECONDS = 0.05
 READ_ENTRIES = 500
 READ_BYTES = 1024 * 1024
 """What is read at a time of what others have appended."""
@@ -45,13 +53,16 @@ class RedisStream:
         self.keys = tuple(f"{base}:{part}" for part in ("log", "meta", "ids"))
         self.channel = f"{base}:wake"
         self.bounds = Bounds(epochs=((1, ""),), oldest=1, head=0)
-        """`head` is what this node has fanned out."""
+        """`head` is what this node has fanned out. Old where the stream isn't attended."""
         self._engine = engine
         self._on_commit = on_commit
         self._on_reset = on_reset
         self._on_note = on_note
         self._order = asyncio.Lock()
-        """Held by whoever fans out: one at a time, in the order of the numbers."""
+        """Held by whoever fans out, or begins to: one at a time, in the order of the numbers."""
+        self._listener: asyncio.Task[None] | None = None
+        """There while the stream is attended."""
+        self._hears = asyncio.Event()
 
     async def begin(self, *, new_epoch: bool) -> None:
         """Know what there is. Raises `LogUnavailableError`, as all methods do."""
@@ -79,7 +90,7 @@ class RedisStream:
             if is_new:
                 new[number] = draft
             places.append(Appended(state.bounds.event_id(number), received_at, duplicate=not is_new))
-        if new:
+        if new and self._listener is not None:
             await self._fan_out(state, [Entry(state.bounds.event_id(seq), draft.body) for seq, draft in new.items()])
         return places
 
@@ -93,30 +104,53 @@ class RedisStream:
         _, entries = await self._read(READ_NEWEST, "+", limit, max_bytes)
         return entries[::-1]
 
-    async def refresh(self, last_event_id: str) -> None:
-        """Fan out what other nodes have appended, where a client has seen more than this one."""
+    async def attend(self) -> bool:
+        """Fan out from now on, and hear notes; True where that begins only now."""
+        async with self._order:
+            if self._listener is not None:
+                return False
+            state, _ = await self._run(STATE)
+            self.bounds = state.bounds
+            self._on_reset(self.stream_id)  # what was fanned out some time ago doesn't join on to what comes
+            self._hears.clear()
+            self._listener = self._engine.listen(self.channel, self.hear)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hears.wait(), LISTEN_SECONDS)
+        return True
+
+    def leave(self) -> None:
+        """Fan out no more."""
+        if self._listener is not None:
+            self._engine.hear_no_more(self._listener)
+            self._listener = None
+
+    def knows(self, last_event_id: str) -> bool:
+        """Whether a client that is done with this event has seen no more than this node; True of what is no event."""
         position = parse_event_id(last_event_id)
         if position is None:
-            return
+            return True
         is_known = any(epoch == position.epoch for _, epoch in self.bounds.epochs)
-        if not is_known or position.seq > self.bounds.head:
-            await self.follow()
+        return is_known and position.seq <= self.bounds.head
 
     async def hear(self, message: bytes) -> None:
         """What comes on its channel: a note, which is an object; else, that there may be something to follow."""
         if message.startswith(b"{"):
             self._on_note(self.stream_id, message)
-        else:
+            return
+        try:
             await self.follow()
+        finally:
+            self._hears.set()
 
-    async def notify(self, note: bytes) -> bool:
-        """Tell the other nodes; False where there are none."""
-        return await self._engine.tell(self.channel, note) > 1
+    async def notify(self, note: bytes) -> int:
+        """Tell the other nodes that attend the stream; how many they are."""
+        heard_by = await self._engine.tell(self.channel, note)
+        return max(heard_by - (self._listener is not None), 0)
 
     async def follow(self) -> None:
-        """Fan out all that this node doesn't know yet."""
+        """Fan out all that this node doesn't know yet; nothing where the stream isn't attended."""
         async with self._order:
-            while True:
+            while self._listener is not None:
                 state, entries = await self._read(READ_AFTER, f"(0-{self.bounds.head}", READ_ENTRIES, READ_BYTES)
                 if self._learn(state):
                     return  # from here on there is nothing that was read yet
@@ -128,8 +162,9 @@ class RedisStream:
     async def trim(self, *, before: int, limit: int) -> int:
         """Let the oldest go that were received before that time (Unix milliseconds); how many these were."""
         state, (count,) = await self._run(TRIM, before, limit)
-        async with self._order:
-            self._learn(state)
+        if self._listener is not None:
+            async with self._order:
+                self._learn(state)
         return int(count)
 
     async def _fan_out(self, state: _State, entries: list[Entry]) -> None:
@@ -173,9 +208,19 @@ class RedisStream:
     async def _run(
         self, script: str, *arguments: str | bytes | int, new_epoch: bool = False
     ) -> tuple[_State, list[Any]]:
-        name = secrets.token_hex(8)
-        epochs, head, oldest, *rest = await self._engine.run(
-            script, self.keys, name, "1" if new_epoch else "", *arguments
-        )
+        every = (secrets.token_hex(8), "1" if new_epoch else "")
+        epochs, head, oldest, *rest = await self._answer(script, *every, *arguments)
         pairs = (pair.split(":") for pair in epochs.decode().split(","))
         return _State(tuple((int(first), epoch) for first, epoch in pairs), int(head), int(oldest)), rest
+
+    async def _answer(self, script: str, *arguments: str | bytes | int) -> list[Any]:
+        deadline = time.monotonic() + RETRY_FOR_SECONDS
+        while True:
+            try:
+                return await self._engine.run(script, self.keys, *arguments)
+            except LogUnavailableError:
+                # An engine that was away has left connections behind that are dead, and each is found so by its use.
+                # What is appended is tried again by the log, which knows for how long that makes sense.
+                if script == APPEND or time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)

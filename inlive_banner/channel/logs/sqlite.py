@@ -100,12 +100,19 @@ class SqliteLog:
         self._queue.put((day, future))
         return await future
 
-    async def refresh(self, stream_id: int, last_event_id: str) -> None:
+    async def refresh(self, stream_id: int, last_event_id: str, *, to_newest: bool = False) -> None:
         """No other node appends to the file."""
 
-    async def notify(self, stream_id: int, note: bytes) -> bool:  # noqa: ARG002  (as above)
-        """There is nobody to tell."""
+    async def attend(self, stream_id: int) -> bool:  # noqa: ARG002  (what a shared log needs to know)
+        """Everything is fanned out, always."""
         return False
+
+    def leave(self, stream_id: int) -> None:
+        """As `attend`."""
+
+    async def notify(self, stream_id: int, note: bytes) -> int:  # noqa: ARG002  (as above)
+        """There is nobody to tell."""
+        return 0
 
     def bounds(self, stream_id: int) -> Bounds:
         """What the log holds of a stream, as far as the event loop has been told."""

@@ -61,6 +61,8 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> LogOpener:
                 commits.append((stream_id, list(entries)))
 
         await log.open(STREAMS, on_commit)
+        for stream_id in STREAMS:
+            await log.attend(stream_id)
         try:
             yield log
         finally:

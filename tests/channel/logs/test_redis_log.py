@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import pytest
 
 from inlive_banner.channel.logs import Draft, Entry, Log, make_log, redis_log
-from inlive_banner.channel.logs.redis_engine import Engine
+from inlive_banner.channel.logs.redis_engine import Engine, end_tasks
 from inlive_banner.channel.logs.redis_scripts import APPEND
 from inlive_banner.exceptions import ConfigurationError, LogBusyError, LogUnavailableError
 from tests.channel.driver import run
@@ -48,11 +48,19 @@ class Node:
 async def opened(*nodes: Node) -> AsyncIterator[None]:
     for node in nodes:
         await node.log.open((15,), node.on_commit, node.on_reset)
+        assert await node.log.attend(15)
+        assert not await node.log.attend(15)
+        node.resets = 0
     try:
         yield
     finally:
         for node in nodes:
             await node.log.close()
+
+
+async def make_deaf(log: Log, stream_id: int = 15) -> None:
+    """It takes no more wake-ups, as one whose connection is dead and doesn't know."""
+    await end_tasks([log._streams[stream_id]._listener])
 
 
 async def come_true(condition: Callable[[], object], *, seconds: float = 15) -> None:
@@ -122,7 +130,7 @@ def test_lost_wake_ups_cost_seconds_and_no_event(url, monkeypatch):
     async def main() -> None:
         one, other = Node(url), Node(url)
         async with opened(one, other):
-            other.log._engine._closed = True  # it takes no more wake-ups, as one whose connection is dead
+            await make_deaf(other.log)
             for draft in drafts(0, 20):
                 await one.log.append(draft)
             await come_true(lambda: other.seqs == list(range(1, 21)))
@@ -154,7 +162,7 @@ def test_position_that_another_node_gave_is_known(url, monkeypatch):
     async def main() -> None:
         one, other = Node(url), Node(url)
         async with opened(one, other):
-            other.log._engine._closed = True  # as above: it can't have been woken
+            await make_deaf(other.log)
             place = [await one.log.append(draft) for draft in drafts(0, 3)][-1]
             assert other.log.bounds(15).head == 0
 
@@ -281,7 +289,7 @@ def test_append_whose_answer_was_lost_is_told_of_before_it_returns(url, monkeypa
 
     async def main() -> None:
         async with opened(node := Node(url)):
-            node.log._engine._closed = True  # no wake-ups
+            await make_deaf(node.log)
             place = await node.log.append(make_draft())
             assert lost
             assert (place.event_id.seq, node.seqs) == (1, [1])

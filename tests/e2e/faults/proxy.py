@@ -29,11 +29,12 @@ _RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """Listens on a port of 127.0.0.1 and forwards to another port, or to a Unix socket where given a path.
 
+    Of several targets each connection gets the next that takes it, as a balancer does.
     It runs in threads, one a connection, until the `with` block ends. Its modes may be set at any time.
     """
 
-    def __init__(self, target: int | str) -> None:
-        self._target = target
+    def __init__(self, *targets: int | str) -> None:
+        self._targets = targets
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(_POLL_SECONDS)
         self.port: int = self._listener.getsockname()[1]
@@ -93,11 +94,8 @@ class Proxy:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        family = socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET
-        address = self._target if isinstance(self._target, str) else ("127.0.0.1", self._target)
         # An OSError ends the connection on both sides, as it would without a proxy.
-        with client, socket.socket(family) as target, contextlib.suppress(OSError):
-            target.connect(address)
+        with client, contextlib.suppress(OSError), self._connected() as target:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with selectors.DefaultSelector() as selector:
                 selector.register(client, selectors.EVENT_READ)
@@ -107,6 +105,14 @@ class Proxy:
                         forward = self._to_target if key.fileobj is client else self._to_client
                         if not forward(client, target):
                             return
+
+    def _connected(self) -> socket.socket:
+        turn = self.connections % len(self._targets)
+        *others, last = self._targets[turn:] + self._targets[:turn]
+        for target in others:
+            with contextlib.suppress(OSError):
+                return _connect(target)
+        return _connect(last)
 
     def _to_target(self, client: socket.socket, target: socket.socket) -> bool:
         piece = client.recv(_PIECE_BYTES)
@@ -144,6 +150,14 @@ class Proxy:
                 client.sendall(again)
                 self.repeated += again.count(b'"interaction":"click"')
         return bool(piece)
+
+
+def _connect(target: int | str) -> socket.socket:
+    if isinstance(target, int):
+        return socket.create_connection(("127.0.0.1", target))
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(target)
+    return connection
 
 
 def _is_one_chunk(piece: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from project.settings import *  # noqa: F403  (settings are made of names)
 from project.settings import DATABASES, INLIVE_BANNER, env
 
+INLIVE_BANNER["STREAMS"] |= {stream_id: {"PUBLIC": True} for stream_id in env.list("FAULTS_STREAMS", default=[])}
 INLIVE_BANNER["KEEP_ALIVE"] = env.float("FAULTS_KEEP_ALIVE", default=15.0)
 
 if "sqlite3" in DATABASES["default"]["ENGINE"]:

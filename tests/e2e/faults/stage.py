@@ -88,9 +88,11 @@ class Stage:
         )
         logger.info("Recovered within %.1f s.", time.monotonic() - began)
 
-    def judge(self) -> None:
-        """Drain, and judge what became of the load. A worker has to run, and the load to have ended."""
+    def judge(self, *loads: Load) -> None:
+        """Drain, and judge what became of the load, or of several. Workers have to run, and the loads to have ended."""
         site = self.start("manage.py", "runserver", "--noreload", f"{HOST}:{self.demo.site_port}")
-        drain(self.channel_url, self.database)
-        site.wait_for(self.demo.logs_url)
-        judge(self.load, self.database, channel_url=self.channel_url, logs_url=self.demo.logs_url)
+        for load in loads or [self.load]:
+            drain(self.channel_url, self.database, stream_id=load.stream_id)
+            site.wait_for(self.demo.logs_url)
+            logs_url = f"{self.demo.logs_url}?stream={load.stream_id}"
+            judge(load, self.database, channel_url=self.channel_url, logs_url=logs_url)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -28,6 +30,8 @@ PACE_SECONDS = 0.03
 """Of each of eight publishers."""
 TAKEOVER_SECONDS = 10
 """What docs/nodes.md promises of a worker's streams."""
+
+logger = logging.getLogger(__name__)
 
 _prefixes = itertools.count()
 
@@ -107,13 +111,14 @@ class Nodes:
         return {holder: {stream for name, stream in found if name == holder} for holder, _ in found}
 
     def wait_for_rows(self, *, within: float = 30) -> None:
-        """Wait until each stream has new rows."""
-        before = self.rows()
+        """Wait until each stream has new rows; log how long that takes."""
+        before, began = self.rows(), time.monotonic()
         wait_until(
             lambda: all(count > before[stream_id] for stream_id, count in self.rows().items()),
             deadline_seconds=within,
             what="new rows of each stream",
         )
+        logger.info("New rows of each stream within %.1f s.", time.monotonic() - began)
 
     @contextmanager
     def under_load(self) -> Iterator[None]:
