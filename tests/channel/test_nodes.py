@@ -175,7 +175,7 @@ def test_stream_is_left_some_time_after_its_last_subscriber_and_nothing_is_missi
             messages = [event.message for event in await again.count("broadcast", 3)]
             assert messages == ["meanwhile", "meanwhile, too", "after"]
             assert [event.message for event in await fresh.count("broadcast", 1)] == ["after"]
-            assert stays.of("broadcast")[-1].message == "after"
+            assert (await stays.count("broadcast", 4))[-1].message == "after"
 
     run(main())
 
