@@ -5,8 +5,9 @@
 Runs the channel as real processes: one on its own SQLite log, then one, two and three on a Valkey that is started for
 it, with `appendfsync always` and `everysec`. Publishes by 1, 8 and 64 connections, each of which waits for an answer
 before it publishes again. Then opens `--connections` streams at one node, and publishes 100 clicks a second to 500 of
-them. Prints rates, and the processor time of nodes and engine for each publish, connect and delivery: where load, nodes
-and engine share two cores the times tell more than the rates.
+them; and 100 a second at one of two nodes, with a subscriber at the other. Prints rates, and the processor time of
+nodes and engine for each publish, connect and delivery: where load, nodes and engine share two cores the times tell
+more than the rates.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def main() -> None:
     for log in logs:
         with _running(log, 1) as setup:
             asyncio.run(_measure_reading(setup, arguments.connections, arguments.seconds))
+    print("\nlog        us/click at a node that only follows, with one subscriber, and at the engine")
+    for log in (log for log in logs if log != "sqlite"):
+        with _running(log, 2) as setup:
+            asyncio.run(_measure_following(setup, arguments.seconds))
 
 
 class _Setup:
@@ -73,10 +78,13 @@ class _Setup:
     @property
     def engine_seconds(self) -> float:
         """Processor time of the engine so far."""
-        if self._engine_pid is None:
-            return 0.0
-        fields = Path(f"/proc/{self._engine_pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0.0 if self._engine_pid is None else seconds_of(self._engine_pid)
+
+
+def seconds_of(pid: int) -> float:
+    """Processor time of any process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -95,18 +103,20 @@ def _running(log: str, count: int) -> Iterator[_Setup]:
         yield _Setup(log, nodes, processes, engine.pid if engine else None)
 
 
-def _publish_request(port: int) -> bytes:
+def publish_request(port: int, stream_id: int = STREAM_ID) -> bytes:
+    """A click, as a browser posts it."""
     message = {"name": "sale", "type": "banner", "action": "click", "user_id": "u", "time": 1, "page": "/news/"}
     body = json.dumps({"type": "broadcast", "widget_key": WIDGET_KEY, "message": message}).encode()
-    token = ChannelSigner(token_max_age_seconds=3600, ticket_seconds=3600).make_page_token(STREAM_ID)
+    token = ChannelSigner(token_max_age_seconds=3600, ticket_seconds=3600).make_page_token(stream_id)
     head = (
-        f"POST /publish/{STREAM_ID} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
+        f"POST /publish/{stream_id} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
         f"User-Agent: {USER_AGENT}\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> None:
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    """Read an answer whole. Ends the benchmark where it isn't 200."""
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200 "):
         raise SystemExit(head.decode())
@@ -117,11 +127,11 @@ async def _answer(reader: asyncio.StreamReader) -> None:
 async def _publish(port: int, until: float, *, pause: float = 0) -> int:
     """Publish one after the other until that time (monotonic seconds); how many were answered."""
     reader, writer = await asyncio.open_connection(HOST, port)
-    request = _publish_request(port)
+    request = publish_request(port)
     count = 0
     while time.monotonic() < until:
         writer.write(request)
-        await _answer(reader)
+        await read_answer(reader)
         count += 1
         if pause:
             await asyncio.sleep(pause)
@@ -143,7 +153,7 @@ async def _measure_publishing(setup: _Setup, publishers: int, seconds: float) ->
     )
 
 
-class _Subscriber(asyncio.Protocol):
+class Subscriber(asyncio.Protocol):
     """Counts the broadcasts that it is sent."""
 
     opened: asyncio.Future[None]
@@ -154,24 +164,29 @@ class _Subscriber(asyncio.Protocol):
         self.opened = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask."""
         transport.write(self._request)  # type: ignore[attr-defined]  # of a TCP connection it is a Transport
 
     def data_received(self, data: bytes) -> None:
+        """Count."""
         if not self.opened.done() and b'"init"' in data:
             self.opened.set_result(None)
         self.deliveries += data.count(b'"interaction"')
 
 
-async def _subscribe(port: int, count: int) -> list[tuple[asyncio.BaseTransport, _Subscriber]]:
+async def subscribe(
+    port: int, count: int, stream_id: int = STREAM_ID
+) -> list[tuple[asyncio.BaseTransport, Subscriber]]:
+    """Open so many streams, each once it has begun."""
     request = (
-        f"GET /subscribe/{STREAM_ID} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUser-Agent: {USER_AGENT}\r\n"
+        f"GET /subscribe/{stream_id} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUser-Agent: {USER_AGENT}\r\n"
         "Accept: text/event-stream\r\n\r\n"
     ).encode()
     loop = asyncio.get_running_loop()
-    made: list[tuple[asyncio.BaseTransport, _Subscriber]] = []
+    made: list[tuple[asyncio.BaseTransport, Subscriber]] = []
     while len(made) < count:
         opening = [
-            loop.create_connection(lambda: _Subscriber(request), HOST, port)
+            loop.create_connection(lambda: Subscriber(request), HOST, port)
             for _ in range(min(_OPENING, count - len(made)))
         ]
         opened = await asyncio.gather(*opening)
@@ -182,9 +197,9 @@ async def _subscribe(port: int, count: int) -> list[tuple[asyncio.BaseTransport,
 
 async def _measure_reading(setup: _Setup, count: int, seconds: float) -> None:
     port, process = setup.ports[0], setup.processes[0]
-    warm = await _subscribe(port, _OPENING)
+    warm = await subscribe(port, _OPENING)
     resident, cpu, began = process.resident_bytes, process.cpu_seconds, time.monotonic()
-    made = await _subscribe(port, count)
+    made = await subscribe(port, count)
     took = time.monotonic() - began
     each = _MICRO * (process.cpu_seconds - cpu) / count
     await asyncio.sleep(1)  # what was needed to open them is given back
@@ -207,6 +222,15 @@ async def _measure_reading(setup: _Setup, count: int, seconds: float) -> None:
         f"{_MICRO * reading / deliveries:>12.1f}",
         flush=True,
     )
+
+
+async def _measure_following(setup: _Setup, seconds: float) -> None:
+    await subscribe(setup.ports[1], 1)
+    await _publish(setup.ports[0], time.monotonic() + 0.5, pause=0.01)
+    node, engine = setup.processes[1].cpu_seconds, setup.engine_seconds
+    count = await _publish(setup.ports[0], time.monotonic() + seconds, pause=1 / _CLICKS_PER_SECOND)
+    node, engine = setup.processes[1].cpu_seconds - node, setup.engine_seconds - engine
+    print(f"{setup.log:<10} {_MICRO * node / count:>8.0f} {_MICRO * engine / count:>8.0f}", flush=True)
 
 
 if __name__ == "__main__":
