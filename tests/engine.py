@@ -90,10 +90,12 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.servers = []
+        self._folder = folder
+        self._replicas: list[Server] = []
+        self._settings = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
         for number in range(SERVERS):
             (folder / f"{number}").mkdir()
-            settings = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
-            self.servers.append(Server(folder / f"{number}", **settings))
+            self.servers.append(Server(folder / f"{number}", **self._settings))
 
     @property
     def url(self) -> str:
@@ -112,8 +114,33 @@ class Cluster:
 
     def stop(self) -> None:
         """End all."""
-        for server in self.servers:
+        for server in (*self.servers, *self._replicas):
             server.stop()
+
+    def owner_of(self, key: str) -> Server:
+        """The server that has the key's slot now, of those that were started as owners."""
+        slot = self.servers[0].client.execute_command("CLUSTER", "KEYSLOT", key)
+        return next(server for number, server in enumerate(self.servers, 1) if slot < SLOTS * number // SERVERS)
+
+    def add_replica(self, owner: Server) -> Server:
+        """Start a further server that takes over where the owner dies; returns when it has all that the owner has."""
+        folder = self._folder / f"replica-{len(self._replicas)}"
+        folder.mkdir()
+        replica = Server(folder, **self._settings)
+        self._replicas.append(replica)
+        replica.start()
+        replica.client.execute_command("CLUSTER", "MEET", "127.0.0.1", owner.port)
+        owner_id = owner.client.execute_command("CLUSTER", "MYID").decode()
+        wait_until(lambda: self._replicates(replica, owner_id), deadline_seconds=30, what="the replica")
+        return replica
+
+    @staticmethod
+    def _replicates(replica: Server, owner_id: str) -> bool:
+        try:
+            replica.client.execute_command("CLUSTER", "REPLICATE", owner_id)
+        except redis.ResponseError:
+            return False  # it hasn't heard of the owner yet
+        return bool(replica.client.info("replication")["master_link_status"] == "up")
 
     @staticmethod
     def _is_whole(server: Server) -> bool:

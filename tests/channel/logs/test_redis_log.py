@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import pytest
 
 from inlive_banner.channel.logs import Draft, Entry, Log, make_log, redis_log
+from inlive_banner.channel.logs.base import Appended
 from inlive_banner.channel.logs.redis_engine import Engine, end_tasks
 from inlive_banner.channel.logs.redis_scripts import APPEND
 from inlive_banner.exceptions import ConfigurationError, LogBusyError, LogUnavailableError
 from tests.channel.driver import run
 from tests.channel.logs.conftest import FOREVER_SECONDS, make_draft
-from tests.engine import Server, running_server
+from tests.engine import Cluster, Server, running_cluster, running_server
 
 ALL = {"limit": 10**6, "max_bytes": 10**9}
 
@@ -270,6 +271,39 @@ def test_log_that_was_lost_begins_anew_and_its_clients_too(own, how, monkeypatch
                 assert entries[-1].event_id == new.event_id
 
     run(main())
+
+
+def test_replica_that_takes_over_goes_on_in_a_new_epoch_and_its_clients_too():
+    """Here it had everything. What it lacks is lost, as from a log that came back older."""
+
+    async def append_when_it_can(log: Log, draft: Draft) -> Appended:
+        async with asyncio.timeout(40):
+            while True:
+                try:
+                    return await log.append(draft)
+                except LogUnavailableError:
+                    await asyncio.sleep(0.2)
+
+    async def main(cluster: Cluster) -> None:
+        one, other = Node(cluster.url), Node(cluster.url)
+        async with opened(one, other):
+            before = [await one.log.append(draft) for draft in drafts(0, 20)]
+            owner = cluster.owner_of("inlive:{15}:log")
+            cluster.add_replica(owner)
+            owner.kill()
+
+            after = [await append_when_it_can(other.log, draft) for draft in drafts(19, 25)]
+
+            assert after[0] == before[-1]._replace(duplicate=True)
+            assert [place.event_id.seq for place in after[1:]] == [21, 22, 23, 24, 25]
+            assert {place.event_id.epoch for place in after[1:]} != {before[-1].event_id.epoch}
+            for node in (one, other):
+                await come_true(lambda node=node: node.seqs == list(range(1, 26)))
+                assert node.resets == 0
+                assert node.log.bounds(15).start_after(str(before[-1].event_id)) == (20, True)
+
+    with running_cluster() as cluster:
+        run(main(cluster))
 
 
 def test_append_whose_answer_was_lost_is_told_of_before_it_returns(url, monkeypatch):
