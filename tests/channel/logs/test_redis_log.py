@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from inlive_banner.exceptions import ConfigurationError, LogBusyError, LogUnavai
 from tests.channel.driver import run
 from tests.channel.logs.conftest import FOREVER_SECONDS, make_draft
 from tests.engine import Cluster, Server, running_cluster, running_server
+from tests.tls import tls_in_front_of
 
 ALL = {"limit": 10**6, "max_bytes": 10**9}
 
@@ -457,6 +459,21 @@ def test_engine_that_is_not_there_is_said_to_be():
 def test_address_that_is_none_is_refused(url):
     with pytest.raises(ConfigurationError, match="isn't an engine's address"):
         make_log(url, max_bytes=1, retention_seconds=1)
+
+
+def test_engine_behind_tls_is_trusted_by_its_certificate_only(engine: Server, tmp_path: Path):
+    async def main(port: int, certificate: Path) -> None:
+        url = f"rediss://127.0.0.1:{port}?prefix={uuid.uuid4().hex}"
+        one, other = (Node(f"{url}&ssl_ca_certs={certificate}") for _ in range(2))
+        async with opened(one, other):
+            for draft in drafts(0, 3):
+                await one.log.append(draft)
+            await come_true(lambda: other.seqs == [1, 2, 3])
+        with pytest.raises(LogUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            await Node(url).log.open((15,), lambda *_: None)
+
+    with tls_in_front_of(engine.port, tmp_path) as (port, certificate):
+        run(main(port, certificate))
 
 
 def test_password_is_not_in_the_words_of_an_error(engine):
