@@ -115,7 +115,8 @@ def test_command_passes_over_what_is_refused(channel, capsys):
     pending(150)
     channel.scripts += [refuse(400)] * 120
 
-    call_command("inlive_publish", "--pending", "--format=json")
+    with configured(CHANNEL_INTERNAL_URL=channel.url, PUBLISH_TIMEOUT=20):  # 150 at once, beside other tests
+        call_command("inlive_publish", "--pending", "--format=json")
 
     assert json.loads(capsys.readouterr().out) == {"sent": 30, "left": 0}
 
