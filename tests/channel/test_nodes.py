@@ -193,11 +193,12 @@ def test_node_that_begins_to_follow_counts_the_others_viewers_at_once_and_tells_
                 await channel.subscribe().started()
             await advance(1)
 
-            newest = await three.subscribe().started()
+            seen = (await one.publish("before")).data["id"]
+            newest = await three.subscribe(last_event_id=seen).started()
 
             assert newest.init.message["viewer_count"] == 4
-            await advance(1)
-            await settle()
+            await three.publish("last")
+            await newest.got_last()
             assert told(newest) == []
 
     run(main())

@@ -110,6 +110,30 @@ def test_nodes_fan_out_all_broadcasts_in_one_order(url):
     run(main())
 
 
+def test_node_that_begins_to_attend_reads_nothing_of_what_was_before(url):
+    """However much that is: who wants it reads it from the log."""
+
+    async def main() -> None:
+        one, late = Node(url), Node(url)
+        async with opened(one):
+            for draft in drafts(0, 20):
+                await one.log.append(draft)
+            async with opened(late):
+                assert late.log.bounds(15).head == 20
+                await one.log.append(make_draft("newest"))
+                await come_true(lambda: late.seqs)
+                assert late.seqs == [21]
+                late.log.leave(15)
+                await one.log.append(make_draft("later"))
+                await late.log._streams[15].follow()  # as it looks for itself now and then
+                assert late.log.bounds(15).head == 21
+                await late.log.attend(15)
+                assert late.log.bounds(15).head == 22
+                assert late.seqs == [21]
+
+    run(main())
+
+
 def test_node_is_woken_and_does_not_wait_for_its_own_look(url, monkeypatch):
     monkeypatch.setattr(redis_log, "CHECK_SECONDS", 10**6)
 
