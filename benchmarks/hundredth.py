@@ -162,7 +162,7 @@ async def _run(  # noqa: PLR0917  (each part once)
 
 
 def _postgres_seconds() -> float:
-    found = subprocess.run(["pgrep", "-f", "postgres"], capture_output=True, text=True, check=True).stdout.split()  # noqa: S607
+    found = subprocess.run(["pgrep", "-f", "postgres"], capture_output=True, text=True, check=True).stdout.split()  # noqa: S607  (whichever pgrep there is)
     return sum(seconds_of(int(pid)) for pid in found if Path(f"/proc/{pid}/stat").exists())
 
 

@@ -90,7 +90,7 @@ class Counts:
         ]
         # The empty part is for where there is but one: SQLite would make that one statement with what is around it.
         ranked = (
-            "SELECT parts.value, SUM(parts.counted) AS total FROM (SELECT '' AS value, 0 AS counted, 0 AS viewed "  # noqa: S608
+            "SELECT parts.value, SUM(parts.counted) AS total FROM (SELECT '' AS value, 0 AS counted, 0 AS viewed "  # noqa: S608  (ours)
             "WHERE 1 = 0 UNION ALL {parts}) AS parts GROUP BY parts.value "
             f"HAVING SUM(parts.counted) > 0 ORDER BY total DESC, parts.value LIMIT {TOP_LINES}"
         )
@@ -164,8 +164,8 @@ class Counts:
             ]
         )
         where = " AND ".join(condition for condition, _ in conditions)
-        # Names of ours; values are parameters.
-        sql = f"SELECT {selected} FROM {quote(Rollup._meta.db_table)} WHERE {where}"  # noqa: S608, SLF001
+        # Names of ours, and _meta is Django's public way to a table's; values are parameters.
+        sql = f"SELECT {selected} FROM {quote(Rollup._meta.db_table)} WHERE {where}"  # noqa: S608, SLF001  (see above)
         return sql, [value for _, value in conditions]
 
     def _rows(self, sql: str, parts: Sequence[_Part]) -> list[Any]:
